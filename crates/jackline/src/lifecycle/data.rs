@@ -1,0 +1,111 @@
+//! What an application keeps in a session: a JSON map whose order is kept and whose values stay the bytes they were until
+//! somebody asks for them. A member that this program does not know is written back exactly as it was read, digits of a
+//! number included.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The largest magnitude a counter may reach: 2⁵³ − 1, the largest integer that every JSON reader, JavaScript included,
+/// holds exactly (RFC 8259, section 6). [`Delta`](super::Delta) refuses an increment past it.
+pub const MAX_COUNTER: i64 = (1 << 53) - 1;
+
+/// The data of a session: member names in the order in which they were first set, each with its JSON text.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Data(IndexMap<String, Box<RawValue>>);
+
+impl Data {
+    /// An empty map.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value of `name`, read as `T`; `None` if there is no such member.
+    ///
+    /// # Errors
+    /// If the member is there but is not a `T`. The error names no value.
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, serde_json::Error> {
+        self.0
+            .get(name)
+            .map(|raw| serde_json::from_str(raw.get()))
+            .transpose()
+    }
+
+    /// The JSON text of `name`.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<&RawValue> {
+        self.0.get(name).map(AsRef::as_ref)
+    }
+
+    /// Sets `name`; a new member goes last, a known one keeps its place.
+    pub fn set(&mut self, name: impl Into<String>, value: Box<RawValue>) {
+        self.0.insert(name.into(), value);
+    }
+
+    /// Removes `name`, keeping the order of the others. Says whether it was there.
+    pub fn remove(&mut self, name: &str) -> bool {
+        self.0.shift_remove(name).is_some()
+    }
+
+    /// Removes everything.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The members in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_ref()))
+    }
+
+    /// How many members there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The map as JSON text.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // A map of strings to valid JSON text has no way to fail.
+        serde_json::to_string(self).expect("a map of raw JSON values always serialises")
+    }
+
+    /// Reads JSON text.
+    ///
+    /// # Errors
+    /// If `json` is not a JSON object.
+    pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+}
+
+impl PartialEq for Data {
+    /// Equal members with equal JSON text, in the same order.
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self
+                .iter()
+                .zip(other.iter())
+                .all(|((a, x), (b, y))| a == b && x.get() == y.get())
+    }
+}
+
+impl fmt::Debug for Data {
+    /// Names how many members there are and none of their values: session data is personal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Data({} members)", self.len())
+    }
+}

@@ -1,0 +1,205 @@
+//! What one request changes. A request never writes its stale copy of a whole session; it writes this, and the store
+//! applies it to whatever the session is by then, so that concurrent requests lose nothing of each other's (J3).
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde_json::value::RawValue;
+
+use super::data::{Data, MAX_COUNTER};
+use super::record::Meta;
+
+/// One change of one member.
+#[derive(Clone)]
+pub enum Op {
+    /// Set the member to this JSON text.
+    Set(Box<RawValue>),
+    /// Remove the member; nothing happens if it is not there.
+    Remove,
+    /// Add to the member, which must be an integer or absent (absent counts as zero).
+    Increment(i64),
+}
+
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Set(_) => "Set",
+            Self::Remove => "Remove",
+            Self::Increment(_) => "Increment",
+        })
+    }
+}
+
+/// The changes of one request, to be applied in one atomic step: first `clear`, then every operation in order.
+#[derive(Clone, Debug)]
+pub struct Delta {
+    clear: bool,
+    ops: IndexMap<String, Op>,
+    meta: Option<Meta>,
+    max_data_bytes: usize,
+}
+
+impl Default for Delta {
+    fn default() -> Self {
+        Self::new(Self::DEFAULT_MAX_DATA_BYTES)
+    }
+}
+
+impl Delta {
+    /// The default limit for the JSON text of a session's data: 256 KiB.
+    pub const DEFAULT_MAX_DATA_BYTES: usize = 256 * 1024;
+
+    /// No changes, with `max_data_bytes` as the most that the data's JSON text may measure once they are applied.
+    #[must_use]
+    pub fn new(max_data_bytes: usize) -> Self {
+        Self {
+            clear: false,
+            ops: IndexMap::new(),
+            meta: None,
+            max_data_bytes,
+        }
+    }
+
+    /// Sets a member.
+    pub fn set(&mut self, name: impl Into<String>, value: Box<RawValue>) {
+        self.ops.insert(name.into(), Op::Set(value));
+    }
+
+    /// Removes a member.
+    pub fn remove(&mut self, name: impl Into<String>) {
+        // Moved to the end: a later `set` of the same name must put the member last, as a removal and a fresh insertion would.
+        let name = name.into();
+        self.ops.shift_remove(&name);
+        self.ops.insert(name, Op::Remove);
+    }
+
+    /// Adds to a member. An increment of a member that this delta already sets or increments is not expressible in one
+    /// operation; the caller commits the first before it asks for the second.
+    ///
+    /// Says whether the operation was taken.
+    pub fn increment(&mut self, name: impl Into<String>, by: i64) -> bool {
+        match self.ops.entry(name.into()) {
+            indexmap::map::Entry::Occupied(_) => false,
+            indexmap::map::Entry::Vacant(slot) => {
+                slot.insert(Op::Increment(by));
+                true
+            }
+        }
+    }
+
+    /// Removes every member, known to this request or not.
+    pub fn clear(&mut self) {
+        self.ops.clear();
+        self.clear = true;
+    }
+
+    /// Replaces what is known about the session itself.
+    pub fn set_meta(&mut self, meta: Meta) {
+        self.meta = Some(meta);
+    }
+
+    /// Whether nothing changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.clear && self.ops.is_empty() && self.meta.is_none()
+    }
+
+    /// Whether every member goes first.
+    #[must_use]
+    pub fn clears(&self) -> bool {
+        self.clear
+    }
+
+    /// The operations in order.
+    pub fn ops(&self) -> impl ExactSizeIterator<Item = (&str, &Op)> {
+        self.ops.iter().map(|(name, op)| (name.as_str(), op))
+    }
+
+    /// The new metadata, if it changes.
+    #[must_use]
+    pub fn meta(&self) -> Option<&Meta> {
+        self.meta.as_ref()
+    }
+
+    /// The most that the data's JSON text may measure afterwards, in bytes.
+    #[must_use]
+    pub fn max_data_bytes(&self) -> usize {
+        self.max_data_bytes
+    }
+
+    /// Applies the operations to `data`: all of them, or none if one fails. Stores that compute in Rust use this; stores
+    /// that compute elsewhere must do exactly the same.
+    ///
+    /// # Errors
+    /// If an increment meets something that is not an integer, would leave ±[`MAX_COUNTER`], or if the data grows past
+    /// [`Delta::max_data_bytes`].
+    pub fn apply(&self, data: &mut Data) -> Result<Applied, DeltaError> {
+        let mut next = if self.clear {
+            Data::new()
+        } else {
+            data.clone()
+        };
+        let mut counters = Vec::new();
+        for (name, op) in &self.ops {
+            match op {
+                Op::Set(value) => next.set(name.clone(), value.clone()),
+                Op::Remove => {
+                    next.remove(name);
+                }
+                Op::Increment(by) => {
+                    let sum = add(next.raw(name), *by)?;
+                    next.set(name.clone(), integer(sum));
+                    counters.push(sum);
+                }
+            }
+        }
+        if next.to_json().len() > self.max_data_bytes {
+            return Err(DeltaError::TooLarge);
+        }
+        *data = next;
+        Ok(Applied { counters })
+    }
+}
+
+/// What applying a delta gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The new value of each incremented member, in the order of the increments.
+    pub counters: Vec<i64>,
+}
+
+/// Why a delta cannot be applied. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeltaError {
+    /// The member to increment holds something that is not an integer.
+    #[error("a member to be incremented is not an integer")]
+    NotACounter,
+    /// The sum would leave the range that every JSON reader holds exactly.
+    #[error("an increment leaves the range of exact integers, ±(2^53 - 1)")]
+    CounterOutOfRange,
+    /// The session's data would grow past the configured limit.
+    #[error("the session's data would grow past its limit")]
+    TooLarge,
+}
+
+fn add(current: Option<&RawValue>, by: i64) -> Result<i64, DeltaError> {
+    let current = match current {
+        None => 0,
+        Some(raw) => raw
+            .get()
+            .parse::<i64>()
+            .map_err(|_| DeltaError::NotACounter)?,
+    };
+    let exact = |n: &i64| n.unsigned_abs() <= MAX_COUNTER.unsigned_abs();
+    Some(current)
+        .filter(exact)
+        .and_then(|n| n.checked_add(by))
+        .filter(exact)
+        .ok_or(DeltaError::CounterOutOfRange)
+}
+
+/// A whole number as JSON text.
+pub(crate) fn integer(n: i64) -> Box<RawValue> {
+    RawValue::from_string(n.to_string()).expect("the decimal digits of an integer are JSON")
+}

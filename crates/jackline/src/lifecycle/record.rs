@@ -1,0 +1,244 @@
+//! What a store keeps of a session.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::data::Data;
+use super::policy::Policy;
+use super::time::UnixMs;
+use crate::origin::Origin;
+
+/// The stable identifier of the person or service that a session belongs to, as the application names it
+/// (`user-1001`). Not a login name that can change hands.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OwnerId(Box<str>);
+
+impl OwnerId {
+    /// The longest identifier accepted, in bytes.
+    pub const MAX_BYTES: usize = 256;
+
+    /// Takes an identifier.
+    ///
+    /// # Errors
+    /// If it is empty, longer than [`OwnerId::MAX_BYTES`], or holds a control character.
+    pub fn new(id: impl Into<String>) -> Result<Self, OwnerIdError> {
+        let id = id.into();
+        if id.is_empty() || id.len() > Self::MAX_BYTES || id.chars().any(char::is_control) {
+            return Err(OwnerIdError);
+        }
+        Ok(Self(id.into_boxed_str()))
+    }
+
+    /// The identifier.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for OwnerId {
+    type Error = OwnerIdError;
+    fn try_from(id: String) -> Result<Self, OwnerIdError> {
+        Self::new(id)
+    }
+}
+
+impl From<OwnerId> for String {
+    fn from(id: OwnerId) -> Self {
+        id.0.into()
+    }
+}
+
+impl fmt::Display for OwnerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for OwnerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// An owner's identifier was empty, too long or held a control character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an owner's identifier must have 1 to 256 bytes and no control characters")]
+pub struct OwnerIdError;
+
+/// What the owner of a session is, for limits that depend on it: `user`, `admin`, or a name of the application's own.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Role(Box<str>);
+
+impl Role {
+    /// A role by name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// The ordinary role, `user`.
+    #[must_use]
+    pub fn user() -> Self {
+        Self::new("user")
+    }
+
+    /// The role `admin`, whose sessions are short by default.
+    #[must_use]
+    pub fn admin() -> Self {
+        Self::new("admin")
+    }
+
+    /// The role's name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Who is logged in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Whose session this is.
+    #[serde(rename = "owner")]
+    pub id: OwnerId,
+    /// The name to show, as it was at login.
+    pub name: String,
+    /// The role, as it was at login.
+    pub role: Role,
+}
+
+/// What is known about a session besides its clocks and its data. Changes as a whole, and only by rotation or by a
+/// risk event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Who is logged in; `None` for a visitor.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// When the session was first stored.
+    pub created: UnixMs,
+    /// When its absolute limit began to run: at creation, or at login.
+    pub started: UnixMs,
+    /// When its owner last proved who they are: at login, or at the last step-up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticated: Option<UnixMs>,
+    /// Where it came from at the last authentication (at creation, for a visitor).
+    #[serde(default)]
+    pub origin: Origin,
+    /// A risk event has happened; sensitive actions wait for a fresh authentication, however recent the last one is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub step_up_due: bool,
+}
+
+/// A session's clocks, as they were granted. Only `seen` and `version` ever move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// The last activity that was written down. Activity within a renewal step of it is not.
+    pub seen: UnixMs,
+    /// How long the session outlives `seen`.
+    pub idle: Duration,
+    /// When it ends, however active.
+    pub ends: UnixMs,
+    /// How often the record was written.
+    pub version: u64,
+}
+
+impl Clocks {
+    /// When the session ends if nothing more is heard of it.
+    #[must_use]
+    pub fn idle_deadline(&self) -> UnixMs {
+        self.seen.after(self.idle)
+    }
+
+    /// Whether the idle limit has run out. A store treats such a record as expired, whatever else it knows.
+    #[must_use]
+    pub fn idle_expired(&self, now: UnixMs) -> bool {
+        now >= self.idle_deadline()
+    }
+
+    /// Whether the absolute limit has run out.
+    #[must_use]
+    pub fn absolute_expired(&self, now: UnixMs) -> bool {
+        now >= self.ends
+    }
+
+    /// Whether a use at `now` is to be written down: the session lives and at least `step` has passed since `seen`.
+    #[must_use]
+    pub fn renewal_due(&self, now: UnixMs, step: Duration) -> bool {
+        !self.idle_expired(now) && !self.absolute_expired(now) && now.since(self.seen) >= step
+    }
+}
+
+/// A session as a store keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its clocks.
+    pub clocks: Clocks,
+    /// What is known about it.
+    pub meta: Meta,
+    /// What the application keeps in it.
+    pub data: Data,
+}
+
+impl Record {
+    /// A visitor's session, created now.
+    #[must_use]
+    pub fn visitor(policy: &Policy, origin: Origin, now: UnixMs) -> Self {
+        Self {
+            clocks: Clocks {
+                seen: now,
+                idle: policy.idle().get(),
+                ends: now.after(policy.absolute(None).get()),
+                version: 0,
+            },
+            meta: Meta {
+                identity: None,
+                created: now,
+                started: now,
+                authenticated: None,
+                origin,
+                step_up_due: false,
+            },
+            data: Data::new(),
+        }
+    }
+
+    /// A session for `identity`, who has just proved who they are: a new one in every respect, absolute limit included.
+    #[must_use]
+    pub fn logged_in(identity: Identity, policy: &Policy, origin: Origin, now: UnixMs) -> Self {
+        let mut record = Self::visitor(policy, origin, now);
+        record.clocks.ends = now.after(policy.absolute(Some(&identity.role)).get());
+        record.meta.authenticated = Some(now);
+        record.meta.identity = Some(identity);
+        record
+    }
+
+    /// The owner, if somebody is logged in.
+    #[must_use]
+    pub fn owner(&self) -> Option<&OwnerId> {
+        self.meta.identity.as_ref().map(|identity| &identity.id)
+    }
+}
+
+impl Meta {
+    /// This session after its owner has proved again, `now` and from `origin`, who they are. Recency is renewed and the
+    /// risk is settled. The absolute limit is not touched: only a login starts a new one.
+    #[must_use]
+    pub fn stepped_up(mut self, origin: Origin, now: UnixMs) -> Self {
+        self.authenticated = Some(now);
+        self.origin = origin;
+        self.step_up_due = false;
+        self
+    }
+
+    /// This session after a risk event.
+    #[must_use]
+    pub fn at_risk(mut self) -> Self {
+        self.step_up_due = true;
+        self
+    }
+}

@@ -1,0 +1,120 @@
+//! Records as text, for stores that keep bytes: metadata and data are two JSON objects. Reading is strict about what
+//! Jackline wrote and tolerant of what a later version may add.
+
+use std::time::Duration;
+
+use crate::lifecycle::{Clocks, Data, Meta, Record, UnixMs};
+
+/// Stored bytes are not a record.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CorruptRecord(&'static str);
+
+impl CorruptRecord {
+    /// Names the part that cannot be read. The text must hold nothing of what was stored.
+    #[must_use]
+    pub fn new(part: &'static str) -> Self {
+        Self(part)
+    }
+}
+
+/// Metadata as JSON text.
+pub(crate) fn encode_meta(meta: &Meta) -> String {
+    serde_json::to_string(meta)
+        .expect("metadata consists of strings and numbers and always serialises")
+}
+
+/// Puts a record together from its parts.
+pub(crate) fn decode(clocks: Clocks, meta: &str, data: &str) -> Result<Record, CorruptRecord> {
+    let meta =
+        serde_json::from_str(meta).map_err(|_| CorruptRecord("the metadata is not readable"))?;
+    let data = Data::from_json(data).map_err(|_| CorruptRecord("the data is not a JSON object"))?;
+    Ok(Record { clocks, meta, data })
+}
+
+/// Clocks from the numbers that a store keeps.
+pub(crate) fn clocks(seen_ms: u64, idle_ms: u64, ends_ms: u64, version: u64) -> Clocks {
+    Clocks {
+        seen: UnixMs::from_millis(seen_ms),
+        idle: Duration::from_millis(idle_ms),
+        ends: UnixMs::from_millis(ends_ms),
+        version,
+    }
+}
+
+/// A whole record as one line of bytes:
+///
+/// ```text
+/// J1 <seen> <idle> <ends> <version> <meta length> <meta JSON><data JSON>
+/// ```
+///
+/// The numbers are decimal and padded to a fixed width, so that a script inside a store can read and replace one without
+/// knowing the rest, and the length says where the data begins without a look at the metadata.
+pub(crate) mod line {
+    use super::{Clocks, CorruptRecord, Record, clocks, decode, encode_meta};
+
+    /// Writes a record.
+    pub(crate) fn encode(record: &Record) -> Vec<u8> {
+        let Clocks {
+            seen,
+            idle,
+            ends,
+            version,
+        } = record.clocks;
+        let meta = encode_meta(&record.meta);
+        format!(
+            "J1 {:015} {:012} {:015} {:012} {:06} {meta}{}",
+            seen.as_millis(),
+            idle.as_millis(),
+            ends.as_millis(),
+            version,
+            meta.len(),
+            record.data.to_json(),
+        )
+        .into_bytes()
+    }
+
+    /// Reads a record.
+    pub(crate) fn decode_line(bytes: &[u8]) -> Result<Record, CorruptRecord> {
+        let text =
+            std::str::from_utf8(bytes).map_err(|_| CorruptRecord("the record is not UTF-8"))?;
+        let head = text
+            .get(..HEAD)
+            .ok_or(CorruptRecord("the record is too short"))?;
+        let rest = &text[HEAD..];
+        let mut fields = head.split(' ');
+        if fields.next() != Some("J1") {
+            return Err(CorruptRecord("the record is of an unknown kind"));
+        }
+        let mut number = |width: usize| {
+            fields
+                .next()
+                .filter(|field| field.len() == width && field.bytes().all(|b| b.is_ascii_digit()))
+                .and_then(|field| field.parse::<u64>().ok())
+                .ok_or(CorruptRecord("a clock of the record is not readable"))
+        };
+        let clocks = clocks(number(15)?, number(12)?, number(15)?, number(12)?);
+        let meta_bytes =
+            usize::try_from(number(6)?).map_err(|_| CorruptRecord("the metadata is too long"))?;
+        let meta = rest
+            .get(..meta_bytes)
+            .ok_or(CorruptRecord("the metadata is cut short"))?;
+        decode(clocks, meta, &rest[meta_bytes..])
+    }
+
+    /// Bytes before the metadata: `J1`, five numbers, and a blank after each.
+    pub(crate) const HEAD: usize = 3 + 16 + 13 + 16 + 13 + 7;
+}
+
+/// Reads arbitrary bytes as a record and, if that works, writes and reads it again.
+///
+/// # Panics
+/// If a record changes on its way.
+#[cfg(fuzzing)]
+pub fn fuzz_decode(bytes: &[u8]) {
+    if let Ok(record) = line::decode_line(bytes) {
+        let again = line::decode_line(&line::encode(&record))
+            .expect("what was read can be written and read");
+        assert_eq!(record, again);
+    }
+}

@@ -1,0 +1,278 @@
+//! The contract between Jackline and whatever keeps its sessions.
+//!
+//! # Contract
+//!
+//! Every method is one atomic step, as seen by every other caller on every machine. All of them may be called at once.
+//!
+//! 1. **Time is handed in.** A store compares with the `now` it is given and may use its own clock only to reclaim
+//!    what has run out. A record whose idle limit has run out at `now` is *expired*: it is never live again, nothing
+//!    is applied to it, and it is listed nowhere.
+//! 2. **Kept until idle.** A record past its absolute limit but not past its idle limit is still returned by
+//!    [`load`](Store::load), so that a use after the end can be told from an unknown token. It is never renewed.
+//! 3. **Update never creates, create never overwrites.** [`commit`](Store::commit) on a record that is gone answers
+//!    [`Committed::Gone`]; [`create`](Store::create) on a key that exists answers [`StoreError::Conflict`].
+//! 4. **Acknowledged is durable.** A method returns `Ok` only when what it did would survive the store's own restart, as
+//!    far as the store's documentation says that it can.
+//! 5. **All or nothing.** A method that fails changed nothing, or changed everything and could not say so. It never did half.
+//! 6. **Ending is idempotent.** Ending what is not there succeeds.
+//!
+//! Run [`jackline::testing`](crate::testing) against an implementation: it is this contract as tests.
+
+pub(crate) mod codec;
+pub mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::lifecycle::{Delta, DeltaError, OwnerId, Record, SessionCap, UnixMs};
+use crate::token::SessionKey;
+
+pub use codec::CorruptRecord;
+#[cfg(fuzzing)]
+pub use codec::fuzz_decode;
+
+/// What a store's methods return.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Keeps sessions. The [module](self) states the contract.
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// A short name for messages and metrics: `sqlite`.
+    fn name(&self) -> &'static str;
+
+    /// What survives a restart of this process.
+    fn durability(&self) -> Durability;
+
+    /// Stores a new record.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the key exists, live or expired.
+    fn create<'a>(&'a self, key: &'a SessionKey, record: &'a Record) -> StoreFuture<'a, ()>;
+
+    /// Returns the record under `key`. In the same step, if [`renewal_due`](crate::lifecycle::Clocks::renewal_due) with
+    /// `step`, sets its `seen` to `now` and so its idle deadline. One round trip in either case.
+    fn load<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        step: Duration,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Loaded>;
+
+    /// Applies `delta` to a live record, as [`Delta::apply`] does, replaces its metadata if the delta brings some, sets
+    /// its `seen` to `now` if that is later, and counts its version up.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if the delta cannot be applied.
+    fn commit<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        delta: &'a Delta,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Committed>;
+
+    /// Moves a live record, data and clocks and all, from `old` to `new`, and applies `delta` on the way. From this step
+    /// on `old` is unknown. No reader ever sees both or neither.
+    ///
+    /// `owner` is the record's owner, if it has one; it never changes here, so both keys lie in the same bucket.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if `new` exists, [`StoreError::Refused`] if the delta cannot be applied.
+    fn rotate<'a>(
+        &'a self,
+        old: &'a SessionKey,
+        new: &'a SessionKey,
+        owner: Option<&'a OwnerId>,
+        delta: &'a Delta,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Committed>;
+
+    /// Logs a session in: stores the record under its new key, enters it in its owner's index, keeps to the cap, and ends
+    /// the session that it replaces. If the owner's epoch is no longer the one given, nothing happens: everything of theirs
+    /// was revoked after the credentials were checked (J4).
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the new key exists.
+    fn admit<'a>(&'a self, admission: &'a Admission<'a>, now: UnixMs) -> StoreFuture<'a, Admitted>;
+
+    /// Ends a session: removes its record, and its entry in the index of `owner`, if it has one. Says whether there was a
+    /// record.
+    fn end<'a>(&'a self, key: &'a SessionKey, owner: Option<&'a OwnerId>) -> StoreFuture<'a, bool>;
+
+    /// The owner's revocation epoch: a number that [`end_all`](Store::end_all) makes larger. A store may forget an epoch
+    /// an hour after it was set (it reads as zero again); a login never takes that long.
+    fn epoch<'a>(&'a self, owner: &'a OwnerId, now: UnixMs) -> StoreFuture<'a, Epoch>;
+
+    /// One page of an owner's live sessions, newest login first. Sessions that begin or end while somebody pages may or may
+    /// not show; those that do neither show exactly once.
+    fn list<'a>(&'a self, owner: &'a OwnerId, page: Page, now: UnixMs) -> StoreFuture<'a, Listed>;
+
+    /// Makes the owner's epoch larger and ends all of their sessions, `except` one. Returns how many records ended.
+    fn end_all<'a>(
+        &'a self,
+        owner: &'a OwnerId,
+        except: Option<&'a SessionKey>,
+        now: UnixMs,
+    ) -> StoreFuture<'a, u64>;
+
+    /// Reclaims up to `limit` records whose idle limit has run out. Returns how many went; zero when nothing is left to do,
+    /// and always where the store's own expiry does the work.
+    fn reclaim(&self, limit: u32, now: UnixMs) -> StoreFuture<'_, u64>;
+
+    /// Says whether the store is there and would take a write.
+    fn ping(&self) -> StoreFuture<'_, ()>;
+}
+
+/// What survives a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Sessions are kept outside this process.
+    Durable,
+    /// Sessions go with this process. Production refuses such a store.
+    Process,
+}
+
+/// What was found under a key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Loaded {
+    /// Nothing: never there, ended, or expired and reclaimed.
+    Absent,
+    /// A record whose idle limit has run out and that is not reclaimed yet.
+    Expired(Box<Record>),
+    /// A record within its idle limit, as it was before this load.
+    Live {
+        /// The record.
+        record: Box<Record>,
+        /// Whether this load renewed it.
+        renewed: bool,
+    },
+}
+
+/// What became of a delta.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// It was applied.
+    Applied {
+        /// The new value of each incremented member, in the order of the increments.
+        counters: Vec<i64>,
+    },
+    /// There is no live record under the key. Nothing was written.
+    Gone,
+}
+
+/// An owner's revocation epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch after this one: larger, and never one that was in use before, even if this one was forgotten.
+    #[must_use]
+    pub fn next(self, now: UnixMs) -> Self {
+        Self((self.0 + 1).max(now.as_millis()))
+    }
+}
+
+/// A login, as a store carries it out.
+#[derive(Clone, Debug)]
+pub struct Admission<'a> {
+    /// The key of the new session, in its owner's bucket.
+    pub key: &'a SessionKey,
+    /// The new session. Its identity is set.
+    pub record: &'a Record,
+    /// Whose it is.
+    pub owner: &'a OwnerId,
+    /// The owner's epoch from before their credentials were checked.
+    pub epoch: Epoch,
+    /// How many sessions the owner may have, this one included.
+    pub cap: SessionCap,
+    /// The session that this one replaces: it ends, live or not, and whoever's it is.
+    pub replaces: Option<Replaced<'a>>,
+}
+
+/// The session that a login replaces.
+#[derive(Clone, Debug)]
+pub struct Replaced<'a> {
+    /// Its key.
+    pub key: &'a SessionKey,
+    /// Its owner, if it has one.
+    pub owner: Option<&'a OwnerId>,
+    /// Whether its data, as it is in the store at that moment, moves to the new session. Only if it is live.
+    pub carry_data: bool,
+}
+
+/// What became of a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// The session is there.
+    Done {
+        /// The sessions that ended to keep to the cap.
+        pruned: Vec<SessionKey>,
+    },
+    /// The owner's sessions were revoked after their credentials were checked. Nothing was written.
+    Revoked,
+    /// The owner has as many sessions as they may. Nothing was written.
+    AtCap,
+}
+
+/// Which part of a list to return.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Where the page before ended; `None` for the first.
+    pub after: Option<Cursor>,
+    /// How many sessions to return at most.
+    pub limit: u32,
+}
+
+impl Page {
+    /// The first page, of up to 100 sessions.
+    #[must_use]
+    pub fn first() -> Self {
+        Self {
+            after: None,
+            limit: 100,
+        }
+    }
+}
+
+/// Where a page ended. Opaque to everybody but the store that made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The sessions, newest login first.
+    pub sessions: Vec<(SessionKey, Record)>,
+    /// Where to go on; `None` if this is the last page.
+    pub next: Option<Cursor>,
+}
+
+/// Why a store did not do what it was asked. There is one variant for each way in which a caller reacts.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The key exists. With 192 random bits that means a broken generator or a store of somebody else's.
+    #[error("a session with this key exists already")]
+    Conflict,
+    /// The delta cannot be applied.
+    #[error(transparent)]
+    Refused(#[from] DeltaError),
+    /// What is stored is not what this library writes.
+    #[error("the store holds a record that cannot be read")]
+    Corrupt(#[from] CorruptRecord),
+    /// The store did not answer, or answered that it cannot.
+    #[error("the session store is not available")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// The store did not answer, for this reason. The reason must hold no session data.
+    pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unavailable(source.into())
+    }
+}
