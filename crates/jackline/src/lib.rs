@@ -1,6 +1,7 @@
 //! Secure sessions.
 
 pub mod clock;
+pub mod cookie;
 pub mod lifecycle;
 pub mod origin;
 pub mod store;

@@ -1,0 +1,15 @@
+//! The wire: how a session token travels in a cookie. Knows no store.
+//!
+//! A cookie's value is `s:<token>.<signature>`, percent-encoded, with the signature the HMAC-SHA256 of the token: the form
+//! that the Node world knows. A cookie without a valid signature costs nothing but the computation of one (J9).
+
+mod attributes;
+mod keyring;
+mod read;
+
+pub use attributes::{CookieBuilder, CookieMistake, CookieMistakes, CookieSpec, SameSite};
+pub(crate) use keyring::KeyAge;
+pub use keyring::{Keyring, SigningKey, WeakKey};
+#[cfg(fuzzing)]
+pub use read::fuzz_read;
+pub(crate) use read::{read, write};

@@ -1,0 +1,305 @@
+//! Reading the cookie header. Every cookie of the name is tried; forged ones are skipped, and two different valid ones are
+//! refused, since one of them was planted (J10). Nothing here asks a store, whatever a stranger sends (J9).
+//!
+//! Names are compared byte by byte, and only blanks and tabs are trimmed. Anything cleverer, such as Unicode trimming or
+//! decoding of names, lets `\u{2003}__Host-sid` through, which browsers do not protect.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use http::header::COOKIE;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
+
+use super::keyring::{KeyAge, Keyring};
+use crate::token::SessionToken;
+
+/// Longer cookies are not looked at (RFC 6265bis, section 5.6: name and value fit into 4096 octets).
+const MAX_COOKIE_BYTES: usize = 4096;
+
+/// What `encodeURIComponent` escapes.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// What the cookies of a request amount to.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// The one valid token, and the age of the key that it was verified with.
+    pub(crate) token: Option<(SessionToken, KeyAge)>,
+    /// Why cookies of the name were not accepted; the gravest reason, if there are several.
+    pub(crate) rejected: Option<Rejected>,
+}
+
+/// Why a cookie was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rejected {
+    Malformed,
+    Oversize,
+    Forged,
+    Ambiguous,
+}
+
+impl Rejected {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Oversize => "oversize",
+            Self::Forged => "forged",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+}
+
+/// The value that stands in a cookie for `token`.
+pub(crate) fn write(token: &SessionToken, keys: &Keyring) -> String {
+    let id = token.expose();
+    let signature = keys.sign(id.as_bytes());
+    utf8_percent_encode(&format!("s:{id}.{signature}"), COMPONENT).to_string()
+}
+
+/// Reads the cookies called `name`.
+pub(crate) fn read(headers: &HeaderMap, name: &str, keys: &Keyring) -> Reading {
+    let mut reading = Reading {
+        token: None,
+        rejected: None,
+    };
+    for value in values(headers, name) {
+        match verify(value, name, keys) {
+            Err(reason) => reading.rejected = reading.rejected.max(Some(reason)),
+            Ok((token, age)) => match &mut reading.token {
+                None => reading.token = Some((token, age)),
+                Some((first, first_age)) if *first == token => {
+                    if age == KeyAge::Current {
+                        *first_age = KeyAge::Current;
+                    }
+                }
+                Some(_) => {
+                    return Reading {
+                        token: None,
+                        rejected: Some(Rejected::Ambiguous),
+                    };
+                }
+            },
+        }
+    }
+    reading
+}
+
+/// The raw values of all cookies called exactly `name`, in all cookie headers (HTTP/2 may split them).
+fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all(COOKIE)
+        .into_iter()
+        .flat_map(|header| header.as_bytes().split(|b| *b == b';'))
+        .filter_map(move |pair| {
+            let pair = trim(pair);
+            let value = pair.strip_prefix(name.as_bytes())?;
+            // Blanks between the name and the equals sign belong to neither.
+            trim(value).strip_prefix(b"=").map(trim)
+        })
+}
+
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn verify(value: &[u8], name: &str, keys: &Keyring) -> Result<(SessionToken, KeyAge), Rejected> {
+    if name.len() + value.len() > MAX_COOKIE_BYTES {
+        return Err(Rejected::Oversize);
+    }
+    let value = match value {
+        [b'"', inner @ .., b'"'] => inner,
+        bare => bare,
+    };
+    let decoded: Cow<'_, [u8]> = percent_decode(value).into();
+    let signed = decoded.strip_prefix(b"s:").ok_or(Rejected::Malformed)?;
+    let dot = signed
+        .iter()
+        .rposition(|b| *b == b'.')
+        .ok_or(Rejected::Malformed)?;
+    let (id, signature) = (&signed[..dot], &signed[dot + 1..]);
+    // The form is checked first: an HMAC over nonsense is work that a stranger would be given for nothing.
+    let token = SessionToken::parse(id).ok_or(Rejected::Malformed)?;
+    let age = keys.verify(id, signature).ok_or(Rejected::Forged)?;
+    Ok((token, age))
+}
+
+/// Reads an arbitrary header and checks that what is accepted is what this library writes.
+///
+/// # Panics
+/// If it is not.
+#[cfg(fuzzing)]
+pub fn fuzz_read(header: &[u8]) {
+    let keys = Keyring::new(
+        super::SigningKey::new("0123456789abcdef0123456789abcdef").expect("long enough"),
+    );
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = http::HeaderValue::from_bytes(header) {
+        headers.insert(COOKIE, value);
+        if let Some((token, _)) = read(&headers, "sid", &keys).token {
+            let again = write(&token, &keys);
+            let mut headers = HeaderMap::new();
+            headers.insert(
+                COOKIE,
+                http::HeaderValue::from_str(&format!("sid={again}")).expect("visible ASCII"),
+            );
+            assert!(
+                read(&headers, "sid", &keys)
+                    .token
+                    .is_some_and(|(second, _)| second == token)
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SigningKey;
+    use super::*;
+    use crate::token::Bucket;
+    use http::HeaderValue;
+
+    fn keys() -> Keyring {
+        Keyring::new(SigningKey::new("0123456789abcdef0123456789abcdef").unwrap())
+    }
+
+    fn token(n: u8) -> SessionToken {
+        SessionToken::from_random([n; 24], Bucket::from_random([n, n]))
+    }
+
+    fn read_all(cookies: &[&[u8]]) -> Reading {
+        let mut headers = HeaderMap::new();
+        for cookie in cookies {
+            headers.append(COOKIE, HeaderValue::from_bytes(cookie).unwrap());
+        }
+        read(&headers, "sid", &keys())
+    }
+
+    fn read_one(cookie: &str) -> Reading {
+        read_all(&[cookie.as_bytes()])
+    }
+
+    // Proves: T4.1, S3
+    #[test]
+    fn what_is_written_is_read() {
+        let value = write(&token(1), &keys());
+        assert!(value.starts_with("s%3A"), "{value}");
+        assert_eq!(
+            read_one(&format!("sid={value}")).token,
+            Some((token(1), KeyAge::Current))
+        );
+        let decoded = percent_decode(value.as_bytes())
+            .decode_utf8()
+            .unwrap()
+            .into_owned();
+        for spelling in [
+            format!("a=b; sid={value}; c=d"),
+            format!("sid = {value}\t"),
+            format!("sid=\"{value}\""),
+            format!("sid={decoded}"),
+            format!("sid={value}; sid={value}"),
+            format!("sid=; sid={value}"),
+        ] {
+            assert!(
+                read_one(&spelling)
+                    .token
+                    .is_some_and(|(t, _)| t == token(1)),
+                "{spelling}"
+            );
+        }
+    }
+
+    // Proves: S2, S4, S7, J9
+    #[test]
+    fn strangers_cookies_are_nobodys() {
+        let value = write(&token(1), &keys());
+        let flipped = {
+            let mut bytes = value.clone().into_bytes();
+            bytes[10] = if bytes[10] == b'A' { b'B' } else { b'A' };
+            String::from_utf8(bytes).unwrap()
+        };
+        let oversize = "x".repeat(4097);
+        let cases: [(&[u8], Rejected); 10] = [
+            (b"sid=", Rejected::Malformed),
+            (b"sid=s%3A", Rejected::Malformed),
+            (b"sid=s%3A.", Rejected::Malformed),
+            (b"sid=' OR 1=1 --", Rejected::Malformed),
+            (b"sid=\xff\xfe\x80", Rejected::Malformed),
+            (b"sid=s%3Aa%00b.c%00", Rejected::Malformed),
+            (b"sid=%zz%", Rejected::Malformed),
+            (
+                b"sid=s%3AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.AAAA",
+                Rejected::Forged,
+            ),
+            (&format!("sid={flipped}").into_bytes(), Rejected::Forged),
+            (&format!("sid={oversize}").into_bytes(), Rejected::Oversize),
+        ];
+        for (cookie, reason) in cases {
+            let reading = read_all(&[cookie]);
+            assert!(reading.token.is_none(), "{cookie:?}");
+            assert_eq!(
+                reading.rejected,
+                Some(reason),
+                "{}",
+                String::from_utf8_lossy(cookie)
+            );
+        }
+    }
+
+    // Proves: S18
+    #[test]
+    fn names_match_exactly() {
+        let value = write(&token(1), &keys());
+        for name in [
+            "SID",
+            "sid2",
+            "xsid",
+            "s",
+            "__Host-sid",
+            "%73id",
+            "\u{2003}sid",
+            "\u{a0}sid",
+            "\u{85}sid",
+        ] {
+            let reading = read_one(&format!("{name}={value}"));
+            assert!(
+                reading.token.is_none() && reading.rejected.is_none(),
+                "{name}"
+            );
+        }
+    }
+
+    // Proves: J10
+    #[test]
+    fn a_forged_cookie_tossed_in_front_does_not_log_anybody_out() {
+        let value = write(&token(1), &keys());
+        let reading = read_all(&[
+            b"sid=s%3Aforged.sig",
+            format!("x=y; sid={value}").as_bytes(),
+        ]);
+        assert!(reading.token.is_some());
+        assert_eq!(reading.rejected, Some(Rejected::Malformed));
+    }
+
+    // Proves: S20, J10
+    #[test]
+    fn two_different_valid_cookies_are_refused() {
+        let (one, two) = (write(&token(1), &keys()), write(&token(2), &keys()));
+        let reading = read_one(&format!("sid={one}; sid={two}; sid={one}"));
+        assert!(reading.token.is_none());
+        assert_eq!(reading.rejected, Some(Rejected::Ambiguous));
+    }
+}
