@@ -1,1 +1,3 @@
 //! Secure sessions.
+
+pub mod proxy;
