@@ -1,3 +1,4 @@
 //! Secure sessions.
 
+pub mod csrf;
 pub mod proxy;
