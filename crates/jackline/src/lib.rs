@@ -1,4 +1,5 @@
 //! Secure sessions.
 
 pub mod csrf;
+pub mod origin;
 pub mod proxy;
