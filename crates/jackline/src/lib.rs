@@ -1,5 +1,6 @@
 //! Secure sessions.
 
 pub mod csrf;
+pub mod headers;
 pub mod origin;
 pub mod proxy;
