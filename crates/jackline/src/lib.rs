@@ -1,11 +1,14 @@
-//! Secure sessions.
+//! Secure sessions for the web.
 
 pub mod clock;
 pub mod cookie;
+pub mod csrf;
+pub mod events;
+pub mod headers;
 pub mod lifecycle;
 pub mod origin;
+pub mod proxy;
 pub mod store;
-pub mod token;
-
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod token;
