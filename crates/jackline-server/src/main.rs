@@ -1,2 +1,2 @@
-//! The server.
+//! The program `jackline`.
 fn main() {}

@@ -1,0 +1,5 @@
+//! The parts of the program `jackline`: settings, users and passwords, the command line, and the log. They are a library so that tests
+//! can hand in an environment, a folder and a clock; `main.rs` hands in the real ones.
+
+pub mod config;
+mod random;
