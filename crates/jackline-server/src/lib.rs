@@ -2,4 +2,6 @@
 //! can hand in an environment, a folder and a clock; `main.rs` hands in the real ones.
 
 pub mod config;
+pub mod passwords;
 mod random;
+pub mod users;
