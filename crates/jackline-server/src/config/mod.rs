@@ -100,3 +100,11 @@ pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mi
     // A mistake leaves a default behind in `config`, so that all subjects are read; it must not get out.
     reader.finish().map(|()| config)
 }
+
+/// The environment variables of all settings.
+pub fn variable_names() -> impl Iterator<Item = &'static str> {
+    names::Setting::ALL
+        .iter()
+        .map(|setting| setting.variable)
+        .chain([names::CONFIG_VARIABLE])
+}

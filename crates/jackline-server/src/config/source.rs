@@ -200,6 +200,12 @@ impl Reader {
             return;
         }
         if setting.show == Show::Nothing {
+            // A list as a whole too: a slip of the paste takes all of it.
+            let whole = texts
+                .iter()
+                .map(|text| Zeroizing::new(text.trim().to_owned()))
+                .filter(|text| !text.is_empty());
+            self.hidden.extend(whole);
             self.hidden.extend(values.iter().cloned());
             // Of a connection URL, the password alone is as secret as the whole.
             let passwords = values.iter().filter_map(|value| {

@@ -341,6 +341,28 @@ fn the_file_sets_what_the_environment_leaves_open() {
     assert!(!format!("{config:?}").contains("c0ffee"));
 }
 
+// Proves: T2.2, T2.3, P5
+#[test]
+fn the_example_environment_names_settings_and_holds_no_secret_that_would_do() {
+    let example = include_str!("../../../../.env.example");
+    let names = example
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').split_once('='))
+        .map(|(name, _)| name)
+        .filter(|name| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+        });
+    let mut found = 0;
+    for name in names {
+        assert!(variable_names().any(|known| known == name), "{name}");
+        found += 1;
+    }
+    assert!(found >= 4);
+    let production = Environment::from_iter([("JACKLINE_ENV", "production")]);
+    let mistakes = parse(&production.with_dotenv(example.as_bytes()), None).unwrap_err();
+    assert!(mistakes.concern("SESSION_SECRET"), "{mistakes}");
+}
+
 // Proves: J11
 #[test]
 fn an_unknown_key_that_may_be_a_value_is_not_shown() {
@@ -363,6 +385,17 @@ fn a_secret_pasted_into_another_setting_is_not_shown() {
     .unwrap_err()
     .to_string();
     assert!(!mistakes.contains(&SECRET[..8]), "{mistakes}");
+}
+
+// Proves: J6
+#[test]
+fn a_list_of_secrets_pasted_into_another_setting_is_not_shown() {
+    let mistakes = development(&[
+        ("SESSION_SECRET_PREVIOUS", "zq,AaAA0"),
+        ("HOST", "zq,AaAA0"),
+        ("JACKLINE_zq,AaAA0", ""),
+    ]);
+    assert!(!mistakes.unwrap_err().to_string().contains("AaAA0"));
 }
 
 // Proves: J6
@@ -392,7 +425,7 @@ fn secret() -> impl Strategy<Value = String> {
     prop_oneof![
         "zq[a-zA-Z0-9]{8,80}",
         "redis://zqu:zq[a-z]{10}@zqhost/zq#zq",
-        "zq[ -~]{8,80}"
+        "zq[ -~]{8,80}[a-z]"
     ]
 }
 

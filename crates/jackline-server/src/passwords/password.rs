@@ -20,6 +20,11 @@ impl Password {
     pub(super) fn expose(&self) -> &[u8] {
         self.0.as_bytes()
     }
+
+    #[cfg(test)]
+    pub(crate) fn text_for_tests(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Password {
