@@ -48,6 +48,9 @@ impl Environment {
 
     /// Adds what a `.env` file says about variables that are not set yet.
     ///
+    /// `$NAME` in an unquoted or double-quoted value stands for a variable, as `dotenvy` has it, which looks it up in the process's
+    /// environment and in the lines above.
+    ///
     /// A line that cannot be read becomes a mistake, which [`parse`](super::parse) reports with the others.
     #[must_use]
     pub fn with_dotenv(mut self, text: &[u8]) -> Self {

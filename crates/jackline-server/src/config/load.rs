@@ -36,23 +36,29 @@ pub fn load(
     };
 
     let from_environment = environment.get(CONFIG_VARIABLE).map(|(path, _)| path);
+    // Whose path it is, rather than the path: a variable may hold anything, a secret pasted by mistake too.
+    let subject = match (named, from_environment) {
+        (Some(_), _) => "--config",
+        (None, Some(_)) => CONFIG_VARIABLE,
+        (None, None) => DEFAULT_FILE,
+    };
     let named = named.or(from_environment.map(Path::new));
     let path = folder.join(named.unwrap_or(Path::new(DEFAULT_FILE)));
     let file = match read_optional(&path) {
         Ok(None) if named.is_some() => {
-            mistakes.push(unreadable(DEFAULT_FILE, &io::ErrorKind::NotFound.into()));
+            mistakes.push(unreadable(subject, &io::ErrorKind::NotFound.into()));
             None
         }
         Ok(None) => None,
         Ok(Some(bytes)) => match std::str::from_utf8(&bytes) {
             Ok(text) => Some(Zeroizing::new(text.to_owned())),
             Err(_) => {
-                mistakes.push(unreadable(DEFAULT_FILE, &io::ErrorKind::InvalidData.into()));
+                mistakes.push(unreadable(subject, &io::ErrorKind::InvalidData.into()));
                 None
             }
         },
         Err(error) => {
-            mistakes.push(unreadable(DEFAULT_FILE, &error));
+            mistakes.push(unreadable(subject, &error));
             None
         }
     };
@@ -112,13 +118,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(load(Environment::default(), folder.path(), None).is_ok());
         let named = Some(Path::new("other.toml"));
-        assert!(load(Environment::default(), folder.path(), named).is_err());
+        let mistakes = load(Environment::default(), folder.path(), named).unwrap_err();
+        assert!(mistakes.concern("--config"));
         let environment =
             Environment::from_iter([("JACKLINE_CONFIG", "other.toml"), ("PORT", "x")]);
         let mistakes = load(environment.clone(), folder.path(), None).unwrap_err();
-        assert!(mistakes.concern("jackline.toml") && mistakes.concern("PORT"));
+        assert!(mistakes.concern("JACKLINE_CONFIG") && mistakes.concern("PORT"));
         fs::write(folder.path().join("other.toml"), "idle_timeout = '1h'").unwrap();
         let mistakes = load(environment, folder.path(), None).unwrap_err();
-        assert!(!mistakes.concern("jackline.toml"));
+        assert!(!mistakes.concern("JACKLINE_CONFIG"));
     }
 }

@@ -414,6 +414,7 @@ fn value() -> impl Strategy<Value = String> {
         "(redis|rediss|unix|https?|postgres)://[a-z:@/#0-9]{0,20}",
         "[0-9a-f.:]{1,20}(/[0-9]{1,3})?",
         "(__(host|Host|SECURE|Secure)-)?[a-z;=é]{0,10}",
+        "[a-z]{0,8}(\\[[a-z{}=\"/.*]{0,12}\\])?(=(info|off|[a-z0-9]{0,6}))?(,[ -~]{0,9})?",
         Just("production".to_owned()),
         Just("memory".to_owned()),
         Just("true".to_owned()),
