@@ -1,0 +1,110 @@
+//! The settings, read once. What comes out of [`parse`] can be served: every value has a type that cannot be wrong, every combination
+//! that browsers or attackers punish has been refused, and all mistakes are in one message that says what to do and holds no secret.
+//!
+//! Settings come from the environment, which wins, from `.env`, and from `jackline.toml`, in this order. Nothing here reads the
+//! process's environment or the clock: [`parse`] is a function of its arguments, never panics, and is tested (and fuzzed) as such.
+
+mod cookie;
+mod data_dir;
+mod deployment;
+mod duration;
+mod environment;
+mod kept_secret;
+mod limits;
+mod listen;
+mod load;
+mod log;
+mod mistake;
+mod names;
+mod proxies;
+mod secrets;
+mod source;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+
+pub use self::cookie::CookieSettings;
+pub use self::data_dir::DataDir;
+pub use self::deployment::Deployment;
+pub use self::environment::Environment;
+pub use self::kept_secret::KeptSecretError;
+pub use self::limits::SessionLimits;
+pub use self::load::load;
+pub use self::log::LogFilter;
+pub use self::mistake::{Mistake, Mistakes};
+pub use self::proxies::{Front, PublicOrigin};
+pub use self::secrets::{LEAST_SECRET_BYTES, Signing, SigningSecret, WeakSecret};
+pub use self::store::{Keyspace, RedisUrl, StoreEngine, StoreSettings};
+
+/// All settings. Made by [`parse`] or [`load`] only.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Development or production.
+    pub deployment: Deployment,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The proxies before the server and the origins the world sees.
+    pub front: Front,
+    /// The session cookie.
+    pub cookie: CookieSettings,
+    /// What signs it.
+    pub signing: Signing,
+    /// How long sessions last and how many a user has.
+    pub limits: SessionLimits,
+    /// Where they are kept.
+    pub store: StoreSettings,
+    /// Where embedded data lives.
+    pub data_dir: DataDir,
+    /// What is logged besides security events.
+    pub log: LogFilter,
+}
+
+/// Reads all settings from an environment and, if there is one, the text of `jackline.toml`.
+///
+/// # Examples
+///
+/// ```
+/// use jackline_server::config::{self, Environment};
+///
+/// let config = config::parse(&Environment::from_iter([("PORT", "8080")]), None)?;
+/// assert_eq!(config.listen.port(), 8080);
+/// assert_eq!(config.cookie.name(), "sid");
+///
+/// let mistakes = config::parse(&Environment::from_iter([("PORT", "eighty")]), None).unwrap_err();
+/// assert!(mistakes.concern("PORT"));
+/// # Ok::<(), config::Mistakes>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Mistakes`] holds every mistake there is, so that one correction is enough.
+pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mistakes> {
+    let mut reader = source::Reader::new(environment, file);
+    let deployment = deployment::read(&mut reader);
+    let cookie = cookie::read(&mut reader, deployment);
+    let config = Config {
+        deployment,
+        listen: listen::read(&mut reader),
+        front: proxies::read(&mut reader, deployment, &cookie),
+        cookie,
+        signing: secrets::read(&mut reader, deployment, environment),
+        limits: limits::read(&mut reader),
+        store: store::read(&mut reader, deployment),
+        data_dir: data_dir::read(&mut reader),
+        log: log::read(&mut reader),
+    };
+    // A mistake leaves a default behind in `config`, so that all subjects are read; it must not get out.
+    reader.finish().map(|()| config)
+}
+
+/// The environment variables of all settings.
+pub fn variable_names() -> impl Iterator<Item = &'static str> {
+    names::Setting::ALL
+        .iter()
+        .map(|setting| setting.variable)
+        .chain([names::CONFIG_VARIABLE])
+}

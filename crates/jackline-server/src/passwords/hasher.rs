@@ -1,0 +1,359 @@
+//! Hashing and checking, at most so many at once. Each takes 19 MiB and some tens of milliseconds of one core, which is the point, and
+//! the reason to bound them. A caller that gives up while its password is being hashed leaves the permit with the work, so that giving
+//! up and asking again does not add work.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use argon2::password_hash::phc;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+
+use super::password::{NewPassword, Password, PhcHash};
+use crate::random;
+
+/// What one hash costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Memory, in KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+impl Default for Cost {
+    /// OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one lane.
+    fn default() -> Self {
+        Self {
+            memory_kib: 19_456,
+            passes: 2,
+            lanes: 1,
+        }
+    }
+}
+
+/// How many logins may wait for a free core before others are turned away.
+const MOST_WAITING: usize = 64;
+
+/// Hashes and checks passwords. Cheap to clone; clones share the bounds.
+#[derive(Debug, Clone)]
+pub struct PasswordHasher {
+    /// Running or waiting. Without a ticket there is no waiting.
+    tickets: Arc<Semaphore>,
+    /// Running.
+    cores: Arc<Semaphore>,
+    work: Arc<Work>,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The password is not this user's, or there is no such user.
+    Wrong,
+    /// The password is right.
+    Right {
+        /// A new hash of it, if the stored one is weaker than hashes are now. Store it with `Users::refresh_hash`.
+        stronger: Option<PhcHash>,
+    },
+}
+
+/// Why a password was neither found right nor wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HashingError {
+    /// Too many are waiting already; try again in a moment.
+    #[error("too many passwords are being checked at once")]
+    Busy,
+    /// The hash could not be computed: no memory, no random numbers, a damaged stored hash, or the program is shutting down.
+    #[error("a password hash could not be computed")]
+    Failed,
+}
+
+impl PasswordHasher {
+    /// A hasher that works on at most `max_concurrent` passwords at once, at least one.
+    ///
+    /// Takes as long as one hash.
+    ///
+    /// # Errors
+    ///
+    /// [`HashingError::Failed`] if the machine cannot compute one hash.
+    pub fn new(max_concurrent: usize) -> Result<Self, HashingError> {
+        Self::with_cost(max_concurrent, Cost::default())
+    }
+
+    /// A hasher for this machine: one password per core at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`PasswordHasher::new`].
+    pub fn for_this_machine() -> Result<Self, HashingError> {
+        Self::new(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// A hasher with another cost, such as a trifling one in tests.
+    ///
+    /// # Errors
+    ///
+    /// As [`PasswordHasher::new`], also if Argon2 does not know such a cost.
+    pub fn with_cost(max_concurrent: usize, cost: Cost) -> Result<Self, HashingError> {
+        let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None)
+            .map_err(|_| HashingError::Failed)?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let nobodys = random::hex(32).map_err(|_| HashingError::Failed)?;
+        let nobody = argon2
+            .hash_password(nobodys.as_bytes())
+            .map_err(|_| HashingError::Failed)?;
+        let max_concurrent = max_concurrent.clamp(1, 1024);
+        Ok(Self {
+            tickets: Arc::new(Semaphore::new(max_concurrent + MOST_WAITING)),
+            cores: Arc::new(Semaphore::new(max_concurrent)),
+            work: Arc::new(Work {
+                argon2,
+                nobody,
+                computed: AtomicU64::new(0),
+            }),
+        })
+    }
+
+    /// Checks a password against a stored hash. Without one (no such user) it does the same work for nobody and says [`Verdict::Wrong`].
+    ///
+    /// # Errors
+    ///
+    /// [`HashingError`]; neither kind says anything about the password.
+    pub async fn verify(
+        &self,
+        password: Password,
+        stored: Option<PhcHash>,
+    ) -> Result<Verdict, HashingError> {
+        self.run(move |work| work.verify(&password, stored.as_ref()))
+            .await
+    }
+
+    /// Hashes a new password.
+    ///
+    /// # Errors
+    ///
+    /// [`HashingError`].
+    pub async fn hash(&self, password: NewPassword) -> Result<PhcHash, HashingError> {
+        self.run(move |work| work.hash(password.expose())).await
+    }
+
+    /// How many hashes were computed so far, for metrics.
+    pub fn computed(&self) -> u64 {
+        self.work.computed.load(Ordering::Relaxed)
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&Work) -> Result<T, HashingError> + Send + 'static,
+    ) -> Result<T, HashingError> {
+        let ticket = self.ticket()?;
+        let core = Arc::clone(&self.cores)
+            .acquire_owned()
+            .await
+            .map_err(|_| HashingError::Failed)?;
+        let work = Arc::clone(&self.work);
+        tokio::task::spawn_blocking(move || {
+            // Both belong to the work, not to the caller, who may be gone.
+            let _held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (ticket, core);
+            task(&work)
+        })
+        .await
+        .map_err(|_| HashingError::Failed)?
+    }
+
+    fn ticket(&self) -> Result<OwnedSemaphorePermit, HashingError> {
+        match Arc::clone(&self.tickets).try_acquire_owned() {
+            Ok(ticket) => Ok(ticket),
+            Err(TryAcquireError::NoPermits) => Err(HashingError::Busy),
+            Err(TryAcquireError::Closed) => Err(HashingError::Failed),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Work {
+    argon2: Argon2<'static>,
+    /// The hash of a password that nobody has.
+    nobody: phc::PasswordHash,
+    computed: AtomicU64,
+}
+
+impl Work {
+    fn verify(
+        &self,
+        password: &Password,
+        stored: Option<&PhcHash>,
+    ) -> Result<Verdict, HashingError> {
+        let Some(stored) = stored else {
+            let _ = self.matches(password, &self.nobody)?;
+            return Ok(Verdict::Wrong);
+        };
+        let hash = stored.parts().map_err(|_| HashingError::Failed)?;
+        if !self.matches(password, &hash)? {
+            return Ok(Verdict::Wrong);
+        }
+        let stronger = if self.is_weaker(&hash) {
+            Some(self.hash(password.expose())?)
+        } else {
+            None
+        };
+        Ok(Verdict::Right { stronger })
+    }
+
+    fn matches(&self, password: &Password, hash: &phc::PasswordHash) -> Result<bool, HashingError> {
+        self.computed.fetch_add(1, Ordering::Relaxed);
+        match self.argon2.verify_password(password.expose(), hash) {
+            Ok(()) => Ok(true),
+            Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+            Err(_) => Err(HashingError::Failed),
+        }
+    }
+
+    fn hash(&self, password: &[u8]) -> Result<PhcHash, HashingError> {
+        self.computed.fetch_add(1, Ordering::Relaxed);
+        self.argon2
+            .hash_password(password)
+            .map(|hash| PhcHash::made(&hash))
+            .map_err(|_| HashingError::Failed)
+    }
+
+    /// Whether a hash was made when hashes cost less. One that costs more is left alone.
+    fn is_weaker(&self, hash: &phc::PasswordHash) -> bool {
+        let now = self.argon2.params();
+        let Ok(then) = Params::try_from(hash) else {
+            return true;
+        };
+        hash.algorithm != Algorithm::Argon2id.ident()
+            || hash.version != Some(Version::V0x13.into())
+            || then.m_cost() < now.m_cost()
+            || then.t_cost() < now.t_cost()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: Cost = Cost {
+        memory_kib: 16,
+        passes: 1,
+        lanes: 1,
+    };
+
+    fn hasher() -> PasswordHasher {
+        PasswordHasher::with_cost(2, CHEAP).unwrap()
+    }
+
+    async fn hash(hasher: &PasswordHasher, text: &str) -> PhcHash {
+        let password = NewPassword::parse(Password::presented(text), "").unwrap();
+        hasher.hash(password).await.unwrap()
+    }
+
+    // Proves: R1, J6
+    #[tokio::test]
+    async fn the_default_is_argon2id_as_owasp_has_it() {
+        let hasher = PasswordHasher::new(1).unwrap();
+        let hash = hash(&hasher, "tolerable").await;
+        assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert!(PhcHash::parse(hash.expose()).is_ok());
+    }
+
+    // Proves: R1, T6.1
+    #[tokio::test]
+    async fn the_right_password_is_right_and_others_are_wrong() {
+        let hasher = hasher();
+        let stored = hash(&hasher, "correct horse").await;
+        assert_ne!(stored, hash(&hasher, "correct horse").await, "salted");
+        for (presented, verdict) in [
+            ("correct horse", Verdict::Right { stronger: None }),
+            ("correct horse ", Verdict::Wrong),
+            ("Correct horse", Verdict::Wrong),
+            ("", Verdict::Wrong),
+        ] {
+            let found = hasher
+                .verify(Password::presented(presented), Some(stored.clone()))
+                .await;
+            assert_eq!(found, Ok(verdict), "{presented:?}");
+        }
+    }
+
+    // Proves: R1
+    #[tokio::test]
+    async fn long_passwords_are_not_cut() {
+        let hasher = hasher();
+        let long = "x".repeat(1024);
+        let stored = hash(&hasher, &long).await;
+        let shorter = Password::presented(&long[..1023]);
+        assert_eq!(
+            hasher.verify(shorter, Some(stored)).await,
+            Ok(Verdict::Wrong)
+        );
+    }
+
+    // Proves: S78, T6.1
+    #[tokio::test]
+    async fn an_unknown_user_costs_as_many_hashes_as_a_wrong_password() {
+        let hasher = hasher();
+        let stored = hash(&hasher, "correct horse").await;
+        for stored in [None, Some(stored)] {
+            let before = hasher.computed();
+            let verdict = hasher.verify(Password::presented("wrong"), stored).await;
+            assert_eq!(verdict, Ok(Verdict::Wrong));
+            assert_eq!(hasher.computed(), before + 1);
+        }
+        let params = Params::try_from(&hasher.work.nobody).unwrap();
+        assert_eq!(params.m_cost(), CHEAP.memory_kib);
+    }
+
+    // Proves: R1
+    #[tokio::test]
+    async fn a_weaker_stored_hash_is_replaced_at_the_next_login() {
+        let weak = hash(&hasher(), "correct horse").await;
+        let strong = PasswordHasher::with_cost(1, Cost { passes: 2, ..CHEAP }).unwrap();
+        let right = Password::presented("correct horse");
+        let Ok(Verdict::Right {
+            stronger: Some(new),
+        }) = strong.verify(right, Some(weak)).await
+        else {
+            panic!("a stronger hash expected");
+        };
+        assert!(new.expose().contains("t=2"));
+        // And the other way round it stays.
+        let right = Password::presented("correct horse");
+        let verdict = hasher().verify(right, Some(new)).await;
+        assert_eq!(verdict, Ok(Verdict::Right { stronger: None }));
+    }
+
+    // Proves: J9, J7
+    #[tokio::test]
+    async fn beyond_the_queue_the_answer_is_busy_and_later_it_works_again() {
+        let hasher = hasher();
+        let all = u32::try_from(2 + MOST_WAITING).unwrap();
+        let crowd = Arc::clone(&hasher.tickets)
+            .try_acquire_many_owned(all)
+            .unwrap();
+        let turned_away = hasher.verify(Password::presented("x"), None).await;
+        assert_eq!(turned_away, Err(HashingError::Busy));
+        drop(crowd);
+        let served = hasher.verify(Password::presented("x"), None).await;
+        assert_eq!(served, Ok(Verdict::Wrong));
+    }
+
+    // Proves: J9
+    #[tokio::test]
+    async fn a_caller_that_gives_up_while_waiting_frees_its_place() {
+        let hasher = hasher();
+        let cores = Arc::clone(&hasher.cores).try_acquire_many_owned(2).unwrap();
+        let mut waiting = Box::pin(hasher.verify(Password::presented("x"), None));
+        let pending = std::future::poll_fn(|cx| {
+            std::task::Poll::Ready(waiting.as_mut().poll(cx).is_pending())
+        });
+        assert!(pending.await);
+        assert_eq!(hasher.tickets.available_permits(), 2 + MOST_WAITING - 1);
+        drop(waiting);
+        assert_eq!(hasher.tickets.available_permits(), 2 + MOST_WAITING);
+        drop(cores);
+    }
+}
