@@ -16,11 +16,13 @@ pub(crate) const DEFAULT_SECONDS: u32 = 10;
 const MANIFEST: &str = "fuzz/Cargo.toml";
 
 /// What cargo-fuzz passes, but for the sanitizer: that needs nightly, and would look for memory errors in code that forbids `unsafe`.
+/// Beyond it, comparisons of short strings stay calls of memcmp: libFuzzer watches those, and learns what a prefix is compared with.
 const RUSTFLAGS: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares \
+    -Cllvm-args=-max-loads-per-memcmp=0 \
     --cfg fuzzing -Cdebug-assertions -Ccodegen-units=1";
 
 /// Builds all targets, then runs the one named or each in turn.
