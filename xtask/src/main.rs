@@ -1,2 +1,60 @@
-//! Chores.
-fn main() {}
+//! Every chore of the workspace, as `cargo xtask <chore>`. What a chore needs beyond Rust it finds, installs or asks for by name, so a
+//! fresh clone needs no page of instructions. `cargo xtask ci` is exactly what CI runs.
+
+mod ci;
+mod coverage;
+mod deny;
+mod fuzz;
+mod run;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Every chore of the workspace", version = None)]
+enum Chore {
+    /// Run every test, after making sure that the programs they talk to are there
+    Test {
+        /// Handed on to `cargo test`, such as a part of a test's name
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Run all that CI runs, and stop at the first failure
+    Ci,
+    /// Throw made-up input at one fuzz target, or at each in turn
+    Fuzz {
+        /// A target of fuzz/Cargo.toml; all of them when left out
+        target: Option<String>,
+        /// How long to try each target; 0 goes on until something breaks
+        #[arg(long, default_value_t = fuzz::DEFAULT_SECONDS)]
+        seconds: u32,
+    },
+    /// Write docs/coverage.md: which test proves which requirement
+    Coverage {
+        /// Write nothing; fail if the page is out of date or a requirement has no test
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check licences, bans and sources of all dependencies
+    Deny,
+}
+
+fn main() -> ExitCode {
+    let result = match Chore::parse() {
+        Chore::Test { args } => test::run(&args),
+        Chore::Ci => ci::run(),
+        Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Chore::Coverage { check: false } => coverage::write(),
+        Chore::Coverage { check: true } => coverage::check(),
+        Chore::Deny => deny::run(),
+    };
+    // Not returned from `main`: a chore that fails is no bug, and RUST_BACKTRACE would bury its message.
+    if let Err(error) = result {
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,107 @@
+//! Exactly what CI runs, on anyone's machine. The steps stand below in their order; the first failure ends the run, and
+//! the last lines say how long each step took.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{coverage, deny, fuzz, run, test};
+
+type Step = (&'static str, fn() -> Result<()>);
+
+/// Coverage comes last: by then each test that it counts has passed.
+const STEPS: &[Step] = &[
+    ("lockfile", lockfile),
+    ("format", format),
+    ("clippy", clippy),
+    ("features", features),
+    ("docs", docs),
+    ("deny", deny::run),
+    ("test", || test::run(&[])),
+    ("fuzz", || fuzz::run(None, fuzz::DEFAULT_SECONDS)),
+    ("coverage", coverage::check),
+];
+
+/// Runs all steps.
+///
+/// # Errors
+/// When a step fails; those after it have not run.
+pub(crate) fn run() -> Result<()> {
+    let mut times = Vec::new();
+    for (name, step) in STEPS {
+        println!("\n=== {name} ===");
+        let start = Instant::now();
+        let result = step();
+        times.push(start.elapsed());
+        if let Err(error) = result {
+            println!("\n{error:#}");
+            report(&times, false);
+            bail!("step {name} failed");
+        }
+    }
+    report(&times, true);
+    Ok(())
+}
+
+fn report(times: &[Duration], passed: bool) {
+    println!();
+    for (number, (name, _)) in STEPS.iter().enumerate() {
+        match times.get(number) {
+            None => println!("{name:<10} not run"),
+            Some(time) if !passed && number + 1 == times.len() => {
+                println!("{name:<10} {:>6.1} s  FAILED", time.as_secs_f64())
+            }
+            Some(time) => println!("{name:<10} {:>6.1} s", time.as_secs_f64()),
+        }
+    }
+}
+
+/// Both lockfiles fit their manifests: what CI builds is what was committed.
+fn lockfile() -> Result<()> {
+    run::run(&mut run::cargo("fetch --locked"))?;
+    run::run(&mut run::cargo(
+        "fetch --locked --manifest-path fuzz/Cargo.toml",
+    ))
+    .context("update it with `cargo xtask fuzz`")
+}
+
+fn format() -> Result<()> {
+    run::run(&mut run::cargo("fmt --all -- --check"))?;
+    run::run(&mut run::cargo(
+        "fmt --manifest-path fuzz/Cargo.toml -- --check",
+    ))
+}
+
+fn clippy() -> Result<()> {
+    run::run(&mut run::cargo(
+        "clippy --workspace --all-targets --all-features -- -D warnings",
+    ))
+}
+
+/// Each feature of the library stands alone, and so does none: nobody's build depends on what another crate switched on.
+fn features() -> Result<()> {
+    let alone = "clippy -p jackline --lib --no-default-features";
+    run::run(&mut run::cargo(&format!("{alone} -- -D warnings")))?;
+    let metadata = run::metadata("Cargo.toml")?;
+    let jackline = metadata
+        .packages
+        .iter()
+        .find(|package| package.name == "jackline")
+        .context("no package jackline")?;
+    for feature in jackline
+        .features
+        .keys()
+        .filter(|feature| *feature != "default")
+    {
+        run::run(&mut run::cargo(&format!(
+            "{alone} --features {feature} -- -D warnings"
+        )))?;
+    }
+    Ok(())
+}
+
+fn docs() -> Result<()> {
+    run::run(
+        run::cargo("doc --workspace --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}

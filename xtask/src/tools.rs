@@ -1,0 +1,109 @@
+//! The programs that chores need beyond Rust. Present, they are used as they are; missing, they are installed where that is ours to do
+//! (root on Debian); elsewhere one line per program says what to install.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::run;
+
+/// A program, the Debian package that brings it, and what it is for.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    binary: &'static str,
+    package: &'static str,
+    why: &'static str,
+}
+
+/// What the tests talk to.
+pub(crate) const FOR_TESTS: &[Tool] = &[
+    Tool {
+        binary: "redis-server",
+        package: "redis-server",
+        why: "the store for Redis is tested on a real one",
+    },
+    Tool {
+        binary: "curl",
+        package: "curl",
+        why: "the documented commands are tested word for word",
+    },
+];
+
+/// What builds the fuzz targets.
+pub(crate) const FOR_FUZZING: &[Tool] = &[Tool {
+    binary: "g++",
+    package: "g++",
+    why: "libFuzzer is C++, compiled on the spot",
+}];
+
+/// Returns with every tool on the PATH.
+///
+/// # Errors
+/// When one is missing and cannot be installed.
+pub(crate) fn ensure(tools: &[Tool]) -> Result<()> {
+    let missing = missing(tools);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if may_install() {
+        install(&missing)?;
+    }
+    let still_missing = self::missing(tools);
+    for tool in &still_missing {
+        eprintln!(
+            "missing: {} ({}). On Debian: apt-get install {}",
+            tool.binary, tool.why, tool.package
+        );
+    }
+    if !still_missing.is_empty() {
+        bail!(
+            "{} of the programs needed are not installed",
+            still_missing.len()
+        );
+    }
+    Ok(())
+}
+
+/// Where the PATH leads for this name.
+pub(crate) fn find(binary: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(binary))
+        .find(|file| file.is_file())
+}
+
+fn missing(tools: &[Tool]) -> Vec<&Tool> {
+    tools
+        .iter()
+        .filter(|tool| find(tool.binary).is_none())
+        .collect()
+}
+
+fn may_install() -> bool {
+    let root = || run::output(run::program("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    Path::new("/etc/debian_version").exists() && find("apt-get").is_some() && root()
+}
+
+/// Tries twice, since a mirror that is being updated fails for a moment.
+fn install(tools: &[&Tool]) -> Result<()> {
+    let once = || {
+        run::run(&mut apt_get("update"))?;
+        run::run(
+            apt_get("install --yes --no-install-recommends")
+                .args(tools.iter().map(|tool| tool.package)),
+        )
+    };
+    once().or_else(|error| {
+        eprintln!("{error:#}; once more");
+        once()
+    })
+}
+
+fn apt_get(arguments: &str) -> std::process::Command {
+    let mut command = run::program("apt-get");
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .arg("--quiet")
+        .args(arguments.split_whitespace());
+    command
+}
