@@ -59,6 +59,16 @@ pub struct Origin {
     pub network: Option<CoarseNetwork>,
 }
 
+impl Default for Origin {
+    /// Nowhere in particular: differs from nothing.
+    fn default() -> Self {
+        Self {
+            agent: AgentFamily::unrecognised(),
+            network: None,
+        }
+    }
+}
+
 impl Origin {
     /// Looks at a request: its `User-Agent`, and the client's address.
     pub fn observe(headers: &HeaderMap, client: Option<IpAddr>) -> Self {

@@ -104,6 +104,12 @@ impl Delta {
         !self.clear && self.ops.is_empty() && self.meta.is_none()
     }
 
+    /// Whether any of the application's data changes.
+    #[must_use]
+    pub fn changes_data(&self) -> bool {
+        self.clear || !self.ops.is_empty()
+    }
+
     /// Whether every member goes first.
     #[must_use]
     pub fn clears(&self) -> bool {

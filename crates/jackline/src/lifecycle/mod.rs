@@ -12,6 +12,7 @@ mod time;
 
 pub use data::{Data, MAX_COUNTER};
 pub use decide::{Decision, EndReason, decide, step_up_is_fresh};
+pub(crate) use delta::integer;
 pub use delta::{Applied, Delta, DeltaError, Op};
 pub use policy::{
     AbsoluteLimit, Binding, IdleLimit, Policy, PolicyBuilder, PolicyMistake, PreLoginData,

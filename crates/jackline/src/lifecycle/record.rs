@@ -217,6 +217,28 @@ impl Record {
         record
     }
 
+    /// A place to put a record before there is one: expired, and nobody's.
+    pub(crate) fn blank() -> Self {
+        let never = UnixMs::default();
+        Self {
+            clocks: Clocks {
+                seen: never,
+                idle: Duration::ZERO,
+                ends: never,
+                version: 0,
+            },
+            meta: Meta {
+                identity: None,
+                created: never,
+                started: never,
+                authenticated: None,
+                origin: Origin::default(),
+                step_up_due: false,
+            },
+            data: Data::new(),
+        }
+    }
+
     /// The owner, if somebody is logged in.
     #[must_use]
     pub fn owner(&self) -> Option<&OwnerId> {

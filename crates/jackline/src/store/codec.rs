@@ -1,8 +1,10 @@
 //! Records as text, for stores that keep bytes: metadata and data are two JSON objects. Reading is strict about what
 //! Jackline wrote and tolerant of what a later version may add.
 
+#[cfg(any(feature = "redis", feature = "sqlite", fuzzing))]
 use std::time::Duration;
 
+#[cfg(any(feature = "redis", feature = "sqlite", fuzzing))]
 use crate::lifecycle::{Clocks, Data, Meta, Record, UnixMs};
 
 /// Stored bytes are not a record.
@@ -19,12 +21,14 @@ impl CorruptRecord {
 }
 
 /// Metadata as JSON text.
+#[cfg(any(feature = "redis", feature = "sqlite", fuzzing))]
 pub(crate) fn encode_meta(meta: &Meta) -> String {
     serde_json::to_string(meta)
         .expect("metadata consists of strings and numbers and always serialises")
 }
 
 /// Puts a record together from its parts.
+#[cfg(any(feature = "redis", feature = "sqlite", fuzzing))]
 pub(crate) fn decode(clocks: Clocks, meta: &str, data: &str) -> Result<Record, CorruptRecord> {
     let meta =
         serde_json::from_str(meta).map_err(|_| CorruptRecord("the metadata is not readable"))?;
@@ -33,6 +37,7 @@ pub(crate) fn decode(clocks: Clocks, meta: &str, data: &str) -> Result<Record, C
 }
 
 /// Clocks from the numbers that a store keeps.
+#[cfg(any(feature = "redis", feature = "sqlite", fuzzing))]
 pub(crate) fn clocks(seen_ms: u64, idle_ms: u64, ends_ms: u64, version: u64) -> Clocks {
     Clocks {
         seen: UnixMs::from_millis(seen_ms),
@@ -50,6 +55,7 @@ pub(crate) fn clocks(seen_ms: u64, idle_ms: u64, ends_ms: u64, version: u64) -> 
 ///
 /// The numbers are decimal and padded to a fixed width, so that a script inside a store can read and replace one without
 /// knowing the rest, and the length says where the data begins without a look at the metadata.
+#[cfg(any(feature = "redis", fuzzing))]
 pub(crate) mod line {
     use super::{Clocks, CorruptRecord, Record, clocks, decode, encode_meta};
 

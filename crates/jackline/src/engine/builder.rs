@@ -1,0 +1,232 @@
+//! Building an engine. Nothing that browsers or attackers punish gets past [`EngineBuilder::build`], and everything that is
+//! wrong is said in one message (J11).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use super::{Engine, Inner};
+use crate::clock::{Clock, SystemClock};
+use crate::cookie::{CookieSpec, Keyring};
+use crate::csrf::{CsrfKeys, CsrfPolicy, TrustedOrigin};
+use crate::lifecycle::{Delta, Policy};
+use crate::proxy::TrustedProxies;
+use crate::session::{Context, TimedStore};
+use crate::store::{Durability, Store};
+
+/// Where a service runs, which says what may be lax.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// For people. Nothing is lax.
+    Production,
+    /// On a developer's machine: plain HTTP, a cookie without Secure, and sessions in memory are allowed.
+    Development,
+}
+
+/// The CSRF defence. By default every unsafe request must come from this site and carry the session's token.
+#[derive(Clone, Debug, Default)]
+pub struct CsrfDefence {
+    pub(super) policy: CsrfPolicy,
+    exempt: Vec<(Method, String)>,
+}
+
+impl CsrfDefence {
+    /// Nothing is exempt, and nobody else is trusted.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Accepts unsafe requests from another origin. They need the session's token all the same.
+    #[must_use]
+    pub fn trust(mut self, origin: TrustedOrigin) -> Self {
+        self.policy.trusted_origins.push(origin);
+        self
+    }
+
+    /// Does not ask for the session's token where `method` and the whole path match: for a login, which has no session yet.
+    /// Where the request comes from is checked all the same.
+    #[must_use]
+    pub fn exempt_from_token(mut self, method: Method, path: impl Into<String>) -> Self {
+        self.exempt.push((method, path.into()));
+        self
+    }
+
+    pub(super) fn is_exempt(&self, method: &Method, path: &str) -> bool {
+        self.exempt.iter().any(|(m, p)| m == method && p == path)
+    }
+}
+
+/// Builds an [`Engine`].
+#[derive(Clone, Debug)]
+pub struct EngineBuilder {
+    store: Arc<dyn Store>,
+    keys: Keyring,
+    environment: Environment,
+    policy: Policy,
+    cookie: Option<CookieSpec>,
+    csrf: CsrfDefence,
+    proxies: TrustedProxies,
+    clock: Arc<dyn Clock>,
+    store_timeout: Duration,
+    max_data_bytes: usize,
+}
+
+impl EngineBuilder {
+    pub(super) fn new(store: Arc<dyn Store>, keys: Keyring) -> Self {
+        Self {
+            store,
+            keys,
+            environment: Environment::Production,
+            policy: Policy::default(),
+            cookie: None,
+            csrf: CsrfDefence::new(),
+            proxies: TrustedProxies::none(),
+            clock: Arc::new(SystemClock),
+            store_timeout: Duration::from_millis(500),
+            max_data_bytes: Delta::DEFAULT_MAX_DATA_BYTES,
+        }
+    }
+
+    /// Where the service runs. Default: [`Environment::Production`].
+    #[must_use]
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// How long sessions live, and the like. Default: [`Policy::default`].
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The cookie. Default: [`CookieSpec::production`], or [`CookieSpec::development`] in development.
+    #[must_use]
+    pub fn cookie(mut self, cookie: CookieSpec) -> Self {
+        self.cookie = Some(cookie);
+        self
+    }
+
+    /// The CSRF defence. Default: both layers, nothing exempt.
+    #[must_use]
+    pub fn csrf(mut self, csrf: CsrfDefence) -> Self {
+        self.csrf = csrf;
+        self
+    }
+
+    /// The proxies whose forwarded headers count. Default: none. In production, behind a proxy that ends TLS, list it: without,
+    /// every request looks unencrypted, and no session is granted (D4).
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// Where time comes from. Default: the operating system.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// How long the store may take for one call. Default: 500 ms; at most 30 s.
+    #[must_use]
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = timeout;
+        self
+    }
+
+    /// The most that the JSON text of one session's data may measure, in bytes. Default: 256 KiB.
+    #[must_use]
+    pub fn max_data_bytes(mut self, bytes: usize) -> Self {
+        self.max_data_bytes = bytes;
+        self
+    }
+
+    /// The engine.
+    ///
+    /// # Errors
+    /// With everything that is wrong, not just the first.
+    pub fn build(self) -> Result<Engine, Misconfigured> {
+        let cookie = self.cookie.unwrap_or_else(|| match self.environment {
+            Environment::Production => CookieSpec::production(),
+            Environment::Development => CookieSpec::development(),
+        });
+        let mut mistakes = Vec::new();
+        if self.environment == Environment::Production {
+            if self.store.durability() == Durability::Process {
+                mistakes.push(Mistake::MemoryStoreInProduction);
+            }
+            if !cookie.is_secure() {
+                mistakes.push(Mistake::PlainHttpCookieInProduction);
+            }
+        }
+        if self.store_timeout.is_zero() || self.store_timeout > Duration::from_secs(30) {
+            mistakes.push(Mistake::StoreTimeoutOutOfRange);
+        }
+        if self.max_data_bytes < 2 {
+            mistakes.push(Mistake::NoRoomForData);
+        }
+        if !mistakes.is_empty() {
+            return Err(Misconfigured(mistakes));
+        }
+        let csrf_keys = CsrfKeys::derive(&self.keys.expose())
+            .expect("a keyring is never empty, and neither is a signing key");
+        Ok(Engine(Arc::new(Inner {
+            context: Arc::new(Context {
+                store: TimedStore::new(self.store, self.store_timeout),
+                policy: self.policy,
+                clock: self.clock,
+                csrf_keys,
+                max_data_bytes: self.max_data_bytes,
+                recently_ended: Default::default(),
+            }),
+            keys: self.keys,
+            cookie,
+            csrf: self.csrf,
+            proxies: self.proxies,
+        })))
+    }
+}
+
+/// What is wrong with an engine's settings, and what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Mistake {
+    /// Sessions in memory are lost with every restart and shared by no two instances.
+    #[error("the memory store is not for production: use SQLite, Redis or another durable store")]
+    MemoryStoreInProduction,
+    /// Everybody on the way could read the cookie.
+    #[error(
+        "a session cookie without Secure is not for production: use HTTPS and `CookieSpec::production()`"
+    )]
+    PlainHttpCookieInProduction,
+    /// Nothing could be answered in no time, and nobody waits half a minute.
+    #[error("the store's time-out must lie between one millisecond and 30 seconds")]
+    StoreTimeoutOutOfRange,
+    /// Even an empty map takes two bytes.
+    #[error("the limit for a session's data must be at least two bytes")]
+    NoRoomForData,
+}
+
+/// Everything that is wrong with an engine's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misconfigured(pub Vec<Mistake>);
+
+impl fmt::Display for Misconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, mistake) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            mistake.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Misconfigured {}

@@ -1,0 +1,292 @@
+//! What happens to a session when its response is ready: everything that was changed or staged is written in one round
+//! trip, and only then does the response leave (J8).
+
+use http::StatusCode;
+
+use super::state::{CameWith, Phase, Staged, State};
+use super::{LazySession, Presented, SessionError, Shared};
+use crate::events::EventKind;
+use crate::lifecycle::{Delta, DeltaError, Identity, OwnerId, Record};
+use crate::store::{Admission, Admitted, Committed, Epoch, Replaced};
+use crate::token::SessionToken;
+
+/// What the response must say about the session.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) cookie: CookieChange,
+    /// What is answered instead of the handler's response.
+    pub(crate) instead: Option<SessionError>,
+    /// The response depends on the cookie.
+    pub(crate) varies: bool,
+    /// The response is for its owner's eyes.
+    pub(crate) private: bool,
+    /// Its owner has logged out.
+    pub(crate) logged_out: bool,
+}
+
+/// What becomes of the cookie in the browser.
+#[derive(Debug, Default)]
+pub(crate) enum CookieChange {
+    #[default]
+    Keep,
+    Set(SessionToken, std::time::Duration),
+    Remove,
+}
+
+impl LazySession {
+    /// Whether nobody has touched the session, so that there is nothing to finish.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.shared().lock().phase == Phase::Unloaded
+    }
+
+    /// Writes what was changed, unless the response says that the handler failed.
+    pub(crate) async fn finish(&self, status: StatusCode) -> Outcome {
+        let shared = self.shared();
+        let state = {
+            let mut state = shared.lock();
+            match state.phase {
+                Phase::Loaded => {}
+                Phase::Unloaded | Phase::Failed | Phase::Finished => return Outcome::default(),
+            }
+            let handle = State {
+                phase: Phase::Finished,
+                ..State::new()
+            };
+            std::mem::replace(&mut *state, handle)
+        };
+        let mut outcome = Outcome {
+            varies: true,
+            private: state.record.meta.identity.is_some() || state.came_with_identity(),
+            ..Outcome::default()
+        };
+        if state.forget_cookie {
+            outcome.cookie = CookieChange::Remove;
+        }
+        if status.is_server_error() {
+            return outcome;
+        }
+        if state.lost {
+            // Its handler may have said so itself; it must not say the contrary.
+            if status.is_success() || status.is_redirection() {
+                outcome.instead = Some(SessionError::Ended);
+            }
+            return outcome;
+        }
+        if let Err(error) = shared.write(state, &mut outcome).await {
+            outcome.cookie = CookieChange::Keep;
+            outcome.logged_out = false;
+            outcome.instead = Some(error);
+        }
+        outcome
+    }
+}
+
+impl State {
+    fn came_with_identity(&self) -> bool {
+        self.came_with
+            .as_ref()
+            .is_some_and(|came_with| came_with.identity.is_some())
+    }
+}
+
+impl Shared {
+    async fn write(&self, mut state: State, outcome: &mut Outcome) -> Result<(), SessionError> {
+        match state.staged.take() {
+            Some(Staged::LogOut) => self.write_log_out(&state, outcome).await,
+            Some(Staged::LogIn { epoch, carried }) => {
+                self.write_log_in(state, epoch, carried, outcome).await
+            }
+            Some(Staged::Rotate { new, step_up }) => {
+                self.write_rotation(&state, new, step_up, outcome).await
+            }
+            None if state.came_with.is_some() => self.write_changes(&state, outcome).await,
+            None if state.wanted => self.write_new(state, outcome).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn write_log_out(
+        &self,
+        state: &State,
+        outcome: &mut Outcome,
+    ) -> Result<(), SessionError> {
+        let Some(CameWith { key, identity }) = &state.came_with else {
+            return Ok(());
+        };
+        let owner = identity.as_ref().map(|identity| &identity.id);
+        let ended = self.context.store.end(key, owner).await?;
+        self.context
+            .recently_ended
+            .note(*key, self.context.clock.now());
+        outcome.logged_out = true;
+        // If it had ended before, another response has taken the cookie away or replaced it, and that one stands (J10).
+        if ended {
+            outcome.cookie = CookieChange::Remove;
+            if let Some(owner) = owner {
+                self.request
+                    .event(EventKind::Logout)
+                    .user_id(owner.as_str())
+                    .session(key.handle())
+                    .emit();
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_log_in(
+        &self,
+        state: State,
+        epoch: Epoch,
+        carried: Option<Delta>,
+        outcome: &mut Outcome,
+    ) -> Result<(), SessionError> {
+        let (Some(token), Some(Identity { id: owner, .. })) =
+            (state.token, &state.record.meta.identity)
+        else {
+            return Err(SessionError::NotAuthenticated);
+        };
+        self.check_size(&state.record)?;
+        let (context, key, now) = (&self.context, token.key(), self.context.clock.now());
+        let came_with = state.came_with.as_ref();
+        // Data that moves along is taken from the store at that moment, so what this request changed must be there first.
+        if let (Some(came_with), Some(delta)) = (came_with, &carried)
+            && !delta.is_empty()
+        {
+            // Gone is no reason not to log in: then nothing is left to move along.
+            context.store.commit(&came_with.key, delta, now).await?;
+        }
+        let admission = Admission {
+            key: &key,
+            record: &state.record,
+            owner,
+            epoch,
+            cap: context.policy.cap(),
+            replaces: came_with.map(|came_with| Replaced {
+                key: &came_with.key,
+                owner: came_with.owner(),
+                carry_data: carried.is_some(),
+            }),
+        };
+        let event = |kind| self.request.event(kind).user_id(owner.as_str());
+        match context.store.admit(&admission, now).await? {
+            Admitted::Done { pruned } => {
+                if let Some(came_with) = came_with {
+                    context.recently_ended.note(came_with.key, now);
+                }
+                for pruned in pruned {
+                    context.recently_ended.note(pruned, now);
+                    event(EventKind::SessionCapReached)
+                        .session(pruned.handle())
+                        .reason("oldest_pruned")
+                        .emit();
+                }
+                event(EventKind::LoginSuccess).session(key.handle()).emit();
+                // With no session to replace, one was created; else it got a new token.
+                let kind = match came_with {
+                    None => EventKind::SessionCreated,
+                    Some(_) => EventKind::SessionRegenerated,
+                };
+                event(kind).session(key.handle()).reason("login").emit();
+            }
+            Admitted::Revoked => {
+                event(EventKind::LoginRevoked).emit();
+                return Err(SessionError::LoginRevoked);
+            }
+            Admitted::AtCap => {
+                event(EventKind::SessionCapReached)
+                    .reason("newest_refused")
+                    .emit();
+                return Err(SessionError::TooManySessions);
+            }
+        }
+        // What was set after the login is in the record; where data moved along, the store's copy came first.
+        if carried.is_some() && !state.delta.is_empty() {
+            context.store.commit(&key, &state.delta, now).await?;
+        }
+        outcome.cookie = CookieChange::Set(token, state.record.clocks.idle);
+        Ok(())
+    }
+
+    async fn write_rotation(
+        &self,
+        state: &State,
+        new: SessionToken,
+        step_up: bool,
+        outcome: &mut Outcome,
+    ) -> Result<(), SessionError> {
+        let Some(came_with) = &state.came_with else {
+            return Ok(());
+        };
+        let (context, now) = (&self.context, self.context.clock.now());
+        let (old, key) = (came_with.key, new.key());
+        let moved = context
+            .store
+            .rotate(&old, &key, came_with.owner(), &state.delta, now)
+            .await?;
+        context.recently_ended.note(old, now);
+        if moved == Committed::Gone {
+            return Err(SessionError::Ended);
+        }
+        let event = |kind| {
+            self.request
+                .event(kind)
+                .user_id(came_with.owner().map(OwnerId::as_str))
+                .session(key.handle())
+        };
+        if step_up {
+            event(EventKind::StepUpSuccess).emit();
+        }
+        let reason = if step_up { "step_up" } else { "rotation" };
+        event(EventKind::SessionRegenerated).reason(reason).emit();
+        outcome.cookie = CookieChange::Set(new, state.record.clocks.idle);
+        Ok(())
+    }
+
+    async fn write_changes(
+        &self,
+        state: &State,
+        outcome: &mut Outcome,
+    ) -> Result<(), SessionError> {
+        let (Some(came_with), Some(token)) = (&state.came_with, &state.token) else {
+            return Ok(());
+        };
+        if !state.delta.is_empty() {
+            match self.commit(&came_with.key, &state.delta).await {
+                // The application changed nothing, so nothing of it is lost: what it read was true when it was read.
+                Err(SessionError::Ended) if !state.delta.changes_data() => return Ok(()),
+                result => result?,
+            };
+        }
+        let resign = matches!(self.presented, Presented::Token { resign: true, .. });
+        if (state.renewed || resign) && !self.context.recently_ended.contains(&came_with.key) {
+            outcome.cookie = CookieChange::Set(token.clone(), state.record.clocks.idle);
+        }
+        Ok(())
+    }
+
+    async fn write_new(&self, state: State, outcome: &mut Outcome) -> Result<(), SessionError> {
+        self.check_size(&state.record)?;
+        let token = match state.token {
+            Some(token) => token,
+            None => self.context.fresh_token(None)?,
+        };
+        self.context
+            .store
+            .create(&token.key(), &state.record)
+            .await?;
+        self.request
+            .event(EventKind::SessionCreated)
+            .session(token.key().handle())
+            .emit();
+        outcome.cookie = CookieChange::Set(token, state.record.clocks.idle);
+        Ok(())
+    }
+
+    /// Stores check what a delta makes of a record; a record that is written whole is checked here.
+    fn check_size(&self, record: &Record) -> Result<(), SessionError> {
+        if record.data.to_json().len() > self.context.max_data_bytes {
+            return Err(SessionError::Refused(DeltaError::TooLarge));
+        }
+        Ok(())
+    }
+}

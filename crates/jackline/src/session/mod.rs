@@ -1,0 +1,615 @@
+//! The session as a handler holds it.
+//!
+//! Reading and changing data is immediate and local; what a request changes is written once, when its response is ready
+//! and before it leaves. Logging in, stepping up, rotating and logging out are *staged* in the same way: a handler that
+//! fails with a `5xx` or panics has done none of it (J8). Only [`Session::increment`] and the calls that end other sessions go
+//! to the store at once, since their answers are wanted at once.
+//!
+//! Identity and role come from [`Session::log_in`] alone, and it always makes a new token (J1).
+
+mod context;
+mod error;
+mod finish;
+mod login;
+mod others;
+mod state;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::{HeaderValue, Uri};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::to_raw_value;
+
+pub use error::SessionError;
+pub use login::LoginAttempt;
+pub use others::SessionInfo;
+
+pub(crate) use context::{Context, TimedStore};
+pub(crate) use finish::CookieChange;
+
+use crate::csrf::CsrfToken;
+use crate::events::{EventKind, SecurityEvent};
+use crate::lifecycle::{
+    Decision, Delta, EndReason, Identity, Meta, OwnerId, Record, Role, UnixMs, decide,
+    step_up_is_fresh,
+};
+use crate::origin::Origin;
+use crate::store::{Committed, Loaded};
+use crate::token::{Handle, SessionKey, SessionToken};
+use state::{Phase, Staged, State};
+
+/// A session that nobody has looked at yet. It stands in every request's extensions and costs the store nothing.
+#[derive(Clone)]
+pub struct LazySession(Arc<Shared>);
+
+/// A session that has been looked at.
+///
+/// Clones share one session.
+///
+/// ```
+/// # async fn example(session: jackline::Session) -> Result<(), jackline::SessionError> {
+/// session.insert("theme", "dark")?;
+/// let theme: Option<String> = session.get("theme")?;
+/// assert_eq!(theme.as_deref(), Some("dark"));
+/// let visits = session.increment("visits", 1).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Session(Arc<Shared>);
+
+/// What one request's handles share.
+pub(crate) struct Shared {
+    pub(crate) context: Arc<Context>,
+    pub(crate) request: RequestInfo,
+    pub(crate) presented: Presented,
+    state: Mutex<State>,
+    /// Held while the session is loaded, so that it is loaded once however many ask.
+    loading: tokio::sync::Mutex<()>,
+}
+
+/// What a session's events and its binding need to know of the request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RequestInfo {
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) uri: Uri,
+}
+
+impl RequestInfo {
+    pub(crate) fn origin(&self) -> Origin {
+        let user_agent = self
+            .user_agent
+            .as_ref()
+            .map(HeaderValue::as_bytes)
+            .unwrap_or_default();
+        Origin {
+            agent: crate::origin::AgentFamily::from_user_agent(user_agent),
+            network: self.ip.map(crate::origin::CoarseNetwork::of),
+        }
+    }
+
+    pub(crate) fn event(&self, kind: EventKind) -> SecurityEvent<'_> {
+        SecurityEvent::new(kind)
+            .ip(self.ip)
+            .user_agent(self.user_agent.as_ref())
+            .path(self.uri.path())
+    }
+}
+
+/// What the request's cookies came to.
+pub(crate) enum Presented {
+    /// No cookie of ours, or none to be believed.
+    Nothing,
+    /// One valid token. `resign` if it was verified with an older key.
+    Token { token: SessionToken, resign: bool },
+    /// The cookie may travel over HTTPS only, and the request did not come that way. Whatever was presented is ignored, and
+    /// nothing can be granted.
+    InsecureTransport,
+}
+
+impl LazySession {
+    pub(crate) fn new(context: Arc<Context>, request: RequestInfo, presented: Presented) -> Self {
+        Self(Arc::new(Shared {
+            context,
+            request,
+            presented,
+            state: Mutex::new(State::new()),
+            loading: tokio::sync::Mutex::new(()),
+        }))
+    }
+
+    /// Looks the session up, unless somebody has. One round trip to the store, none for a visitor without a cookie.
+    ///
+    /// A session that is past its limits is ended here and handed out as a new, empty one, so that its owner can log in
+    /// again at once; [`Session::refuse_expired`] and [`Session::require_identity`] tell it apart.
+    ///
+    /// # Errors
+    /// [`SessionError::Unavailable`] if the store did not answer in time. The session is then neither there nor gone, and the
+    /// response must be a `503`.
+    pub async fn load(&self) -> Result<Session, SessionError> {
+        let shared = &self.0;
+        let _only_one = shared.loading.lock().await;
+        let phase = shared.lock().phase;
+        match phase {
+            Phase::Unloaded => match shared.look_up().await {
+                Ok(()) => Ok(Session(Arc::clone(shared))),
+                Err(error) => {
+                    shared.lock().phase = Phase::Failed;
+                    Err(error)
+                }
+            },
+            Phase::Failed => Err(SessionError::Unavailable),
+            Phase::Loaded | Phase::Finished => Ok(Session(Arc::clone(shared))),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    /// Whether `presented` is this session's CSRF token. No store call: the token follows from the cookie.
+    pub(crate) fn csrf_matches(&self, presented: &[u8]) -> bool {
+        match &self.0.presented {
+            Presented::Token { token, .. } => self
+                .0
+                .context
+                .csrf_keys
+                .verify(token.expose_bytes(), presented),
+            Presented::Nothing | Presented::InsecureTransport => false,
+        }
+    }
+}
+
+impl Session {
+    /// The value of `name`.
+    ///
+    /// # Errors
+    /// [`SessionError::Decode`] if it is not a `T`.
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SessionError> {
+        self.0
+            .lock()
+            .record
+            .data
+            .get(name)
+            .map_err(SessionError::Decode)
+    }
+
+    /// All of the session's data as JSON text.
+    #[must_use]
+    pub fn data_json(&self) -> String {
+        self.0.lock().record.data.to_json()
+    }
+
+    /// Sets `name`. A visitor's session is stored, and the cookie sent, only once something was set.
+    ///
+    /// # Errors
+    /// [`SessionError::Encode`] if `value` has no JSON form; [`SessionError::InsecureTransport`],
+    /// [`SessionError::Ended`] after [`Session::log_out`], or [`SessionError::TooLate`].
+    pub fn insert<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), SessionError> {
+        let value = to_raw_value(value).map_err(SessionError::Encode)?;
+        self.0.writable()?.set(name, value);
+        Ok(())
+    }
+
+    /// Removes `name`. Says whether it was there.
+    ///
+    /// # Errors
+    /// As [`Session::insert`], but for `Encode`.
+    pub fn remove(&self, name: &str) -> Result<bool, SessionError> {
+        Ok(self.0.writable()?.remove(name))
+    }
+
+    /// Removes all data. Who is logged in does not change.
+    ///
+    /// # Errors
+    /// As [`Session::remove`].
+    pub fn clear(&self) -> Result<(), SessionError> {
+        self.0.writable()?.clear();
+        Ok(())
+    }
+
+    /// Adds `by` to the integer under `name` (absent counts as zero) and returns the sum. Exact: of any number of requests
+    /// that add at once, each gets a sum of its own. For a session that is in the store this is one round trip, made now.
+    ///
+    /// # Errors
+    /// [`SessionError::Refused`] if the member is no integer or the sum would leave ±(2⁵³ − 1);
+    /// [`SessionError::Ended`] if the session has ended meanwhile; [`SessionError::Unavailable`]; and as [`Session::insert`].
+    pub async fn increment(&self, name: &str, by: i64) -> Result<i64, SessionError> {
+        let (key, mut delta) = {
+            let mut state = self.0.writable()?;
+            match state.stored_key() {
+                // Nobody else can count in a session that only this request knows.
+                None => return state.increment_locally(name, by),
+                // What this request has changed so far goes along: the increment must see it.
+                Some(key) => (key, state.take_delta(self.0.context.new_delta())),
+            }
+        };
+        if !delta.increment(name, by) {
+            // This request has itself set the member: first that, then the increment.
+            self.0.commit(&key, &delta).await?;
+            delta = self.0.context.new_delta();
+            delta.increment(name, by);
+        }
+        let counters = self.0.commit(&key, &delta).await?;
+        let sum = counters.last().copied().ok_or(SessionError::Unavailable)?;
+        let mut state = self.0.lock();
+        state.record.data.set(name, crate::lifecycle::integer(sum));
+        Ok(sum)
+    }
+
+    /// Who is logged in; `None` for a visitor.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        self.0.lock().record.meta.identity.clone()
+    }
+
+    /// Who is logged in.
+    ///
+    /// # Errors
+    /// [`SessionError::Expired`] if this very session has just run out; [`SessionError::NotAuthenticated`] for a visitor.
+    pub fn require_identity(&self) -> Result<Identity, SessionError> {
+        self.refuse_expired()?;
+        self.identity().ok_or(SessionError::NotAuthenticated)
+    }
+
+    /// Who is logged in, if their role is `role`.
+    ///
+    /// # Errors
+    /// As [`Session::require_identity`], and [`SessionError::Forbidden`] for any other role.
+    pub fn require_role(&self, role: &Role) -> Result<Identity, SessionError> {
+        let identity = self.require_identity()?;
+        if identity.role == *role {
+            Ok(identity)
+        } else {
+            Err(SessionError::Forbidden)
+        }
+    }
+
+    /// Who is logged in, if they proved it within the policy's step-up age and nothing suspicious has happened since
+    /// (OWASP ASVS 7.5.3).
+    ///
+    /// # Errors
+    /// As [`Session::require_identity`], and [`SessionError::RecentAuthenticationRequired`].
+    pub fn require_recent_authentication(&self) -> Result<Identity, SessionError> {
+        let identity = self.require_identity()?;
+        let (fresh, handle) = {
+            let state = self.0.lock();
+            let (age, now) = (
+                self.0.context.policy.step_up_age(),
+                self.0.context.clock.now(),
+            );
+            (
+                step_up_is_fresh(&state.record.meta, age, now),
+                state.handle(),
+            )
+        };
+        if fresh {
+            return Ok(identity);
+        }
+        self.0
+            .request
+            .event(EventKind::StepUpRequired)
+            .user_id(identity.id.as_str())
+            .session(handle)
+            .emit();
+        Err(SessionError::RecentAuthenticationRequired)
+    }
+
+    /// Which limit ended the session that this request came with, if one did.
+    #[must_use]
+    pub fn expired(&self) -> Option<EndReason> {
+        self.0.lock().expired
+    }
+
+    /// Fails if the session that this request came with had an owner and has run out. For handlers that would otherwise
+    /// go on with a fresh session as if nothing had happened.
+    ///
+    /// # Errors
+    /// [`SessionError::Expired`].
+    pub fn refuse_expired(&self) -> Result<(), SessionError> {
+        let state = self.0.lock();
+        match state.expired {
+            Some(reason) if state.staged.is_none() && state.expired_owner => {
+                Err(SessionError::Expired(reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The session's public name; `None` while nothing is stored.
+    #[must_use]
+    pub fn handle(&self) -> Option<Handle> {
+        self.0.lock().handle()
+    }
+
+    /// When the session ends, however active; `None` while nothing is stored.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<UnixMs> {
+        let state = self.0.lock();
+        state.token.is_some().then_some(state.record.clocks.ends)
+    }
+
+    /// What is known of the session besides its data.
+    #[must_use]
+    pub fn meta(&self) -> Meta {
+        self.0.lock().record.meta.clone()
+    }
+
+    /// A CSRF token for this session, different each time and good until the session's token changes. A visitor's session is
+    /// stored for it.
+    ///
+    /// # Errors
+    /// As [`Session::insert`], but for `Encode`.
+    pub fn csrf_token(&self) -> Result<CsrfToken, SessionError> {
+        let mask = self.0.context.random()?;
+        let fresh = self.0.context.fresh_token(None)?;
+        let mut state = self.0.writable()?;
+        state.wanted = true;
+        let token = state.next_token(fresh);
+        Ok(self.0.context.csrf_keys.mint(token.expose_bytes(), mask))
+    }
+
+    /// Gives the session a new token when the response is ready. Its data, identity and clocks stay; the old token dies in the
+    /// same step.
+    ///
+    /// # Errors
+    /// As [`Session::insert`], but for `Encode`.
+    pub fn rotate(&self) -> Result<(), SessionError> {
+        self.stage_rotation(None)
+    }
+
+    /// Notes that the owner has just proved again who they are: sensitive actions are open for the policy's step-up age, what
+    /// was suspicious is settled, and the token changes. The absolute limit goes on running (J5).
+    ///
+    /// Call it only when their password, or another factor, was checked in this request.
+    ///
+    /// # Errors
+    /// [`SessionError::NotAuthenticated`] for a visitor; as [`Session::insert`], but for `Encode`.
+    pub fn step_up(&self) -> Result<(), SessionError> {
+        self.require_identity()?;
+        self.stage_rotation(Some(self.0.context.clock.now()))
+    }
+
+    /// Stages a new token for a session that is in the store. One that is not gets its first token anyway, and a login in
+    /// this very request is as fresh as can be.
+    fn stage_rotation(&self, stepped_up: Option<UnixMs>) -> Result<(), SessionError> {
+        let origin = self.0.request.origin();
+        let mut state = self.0.writable()?;
+        let Some(bucket) = state.stored_key().map(|key| key.bucket()) else {
+            return Ok(());
+        };
+        if let Some(now) = stepped_up {
+            let meta = state.record.meta.clone().stepped_up(origin, now);
+            state.record.meta = meta.clone();
+            state.delta.set_meta(meta);
+        }
+        // The old token's bucket: for an owner's session it is the owner's, and a visitor's may stay where it is.
+        let new = self.0.context.fresh_token(Some(bucket))?;
+        let again = matches!(state.staged, Some(Staged::Rotate { step_up: true, .. }));
+        state.staged = Some(Staged::Rotate {
+            new,
+            step_up: stepped_up.is_some() || again,
+        });
+        Ok(())
+    }
+
+    /// Ends the session when the response is ready: the record goes, and the cookie with it. From now on this request is
+    /// nobody's.
+    ///
+    /// # Errors
+    /// [`SessionError::TooLate`] once the response is on its way.
+    pub fn log_out(&self) -> Result<(), SessionError> {
+        let mut state = self.0.lock();
+        if state.phase == Phase::Finished {
+            return Err(SessionError::TooLate);
+        }
+        state.stage_log_out();
+        Ok(())
+    }
+
+    /// Reports that somebody failed to log in. Hand in their identifier if the account exists, never what was typed.
+    pub fn report_login_failure(&self, user_id: Option<&str>, reason: &str) {
+        self.0
+            .request
+            .event(EventKind::LoginFailure)
+            .user_id(user_id)
+            .reason(reason)
+            .emit();
+    }
+
+    /// Reports that the owner failed to prove again who they are.
+    pub fn report_step_up_failure(&self, reason: &str) {
+        let (identity, handle) = {
+            let state = self.0.lock();
+            (state.record.meta.identity.clone(), state.handle())
+        };
+        let user_id = identity.as_ref().map(|identity| identity.id.as_str());
+        self.0
+            .request
+            .event(EventKind::StepUpFailure)
+            .user_id(user_id)
+            .session(handle)
+            .reason(reason)
+            .emit();
+    }
+
+    /// Sends an event about this session and request.
+    pub fn report(&self, kind: EventKind) {
+        let (identity, handle) = {
+            let state = self.0.lock();
+            (state.record.meta.identity.clone(), state.handle())
+        };
+        let user_id = identity.as_ref().map(|identity| identity.id.as_str());
+        self.0
+            .request
+            .event(kind)
+            .user_id(user_id)
+            .session(handle)
+            .emit();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No method panics between two changes that belong together.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, if it may still change.
+    fn writable(&self) -> Result<MutexGuard<'_, State>, SessionError> {
+        if matches!(self.presented, Presented::InsecureTransport) {
+            return Err(SessionError::InsecureTransport);
+        }
+        let state = self.lock();
+        match (state.phase, &state.staged) {
+            (Phase::Finished, _) => Err(SessionError::TooLate),
+            (_, Some(Staged::LogOut)) => Err(SessionError::Ended),
+            _ => Ok(state),
+        }
+    }
+
+    async fn commit(&self, key: &SessionKey, delta: &Delta) -> Result<Vec<i64>, SessionError> {
+        let now = self.context.clock.now();
+        match self.context.store.commit(key, delta, now).await? {
+            Committed::Applied { counters } => Ok(counters),
+            Committed::Gone => {
+                // Nothing of this request can be kept any more, and no cookie may say otherwise.
+                self.context.recently_ended.note(*key, now);
+                self.lock().lose();
+                Err(SessionError::Ended)
+            }
+        }
+    }
+
+    /// Asks the store what the presented token is worth.
+    async fn look_up(&self) -> Result<(), SessionError> {
+        let context = &self.context;
+        let now = context.clock.now();
+        let visitor = || Record::visitor(&context.policy, self.request.origin(), now);
+        let Presented::Token { token, .. } = &self.presented else {
+            self.lock().become_visitor(visitor(), context.new_delta());
+            return Ok(());
+        };
+        let key = token.key();
+        let loaded = context
+            .store
+            .load(&key, context.policy.renewal_step(), now)
+            .await?;
+        let (record, renewed) = match loaded {
+            Loaded::Absent => {
+                self.request
+                    .event(EventKind::SessionRejected)
+                    .session(key.handle())
+                    .reason("unknown")
+                    .emit();
+                self.lock().become_visitor(visitor(), context.new_delta());
+                return Ok(());
+            }
+            Loaded::Expired(record) => (record, false),
+            Loaded::Live { record, renewed } => (record, renewed),
+        };
+        match decide(&record.clocks, &record.meta, &context.policy, now) {
+            Decision::End(reason) => {
+                self.end_expired(&key, &record, reason).await?;
+                let mut state = self.lock();
+                state.become_visitor(visitor(), context.new_delta());
+                state.expired = Some(reason);
+                state.expired_owner = record.owner().is_some();
+                state.forget_cookie = true;
+                return Ok(());
+            }
+            Decision::Keep | Decision::Renew => {}
+        }
+        if renewed {
+            self.request
+                .event(EventKind::SessionRenewed)
+                .user_id(record.owner().map(OwnerId::as_str))
+                .session(key.handle())
+                .emit();
+        }
+        let mut state = self.lock();
+        state.become_stored(token.clone(), *record, renewed, context.new_delta());
+        if renewed {
+            state.record.clocks.seen = now;
+        }
+        self.check_binding(&mut state);
+        Ok(())
+    }
+
+    /// Ends a session whose limits have run out. Of several requests that find it so, one ends it, and tells.
+    async fn end_expired(
+        &self,
+        key: &SessionKey,
+        record: &Record,
+        reason: EndReason,
+    ) -> Result<(), SessionError> {
+        let ended = self.context.store.end(key, record.owner()).await?;
+        self.context
+            .recently_ended
+            .note(*key, self.context.clock.now());
+        let user_id = record.owner().map(OwnerId::as_str);
+        if ended {
+            let kind = match reason {
+                EndReason::Idle => EventKind::IdleTimeout,
+                EndReason::Absolute => EventKind::AbsoluteTimeout,
+            };
+            self.request
+                .event(kind)
+                .user_id(user_id)
+                .session(key.handle())
+                .reason(reason.as_str())
+                .emit();
+        }
+        self.request
+            .event(EventKind::UseAfterExpire)
+            .user_id(user_id)
+            .session(key.handle())
+            .reason(reason.as_str())
+            .emit();
+        Ok(())
+    }
+
+    /// Loose binding (A4): a logged-in session that turns up with another browser family or in another network is at risk
+    /// until its owner proves again who they are. It is never blocked.
+    fn check_binding(&self, state: &mut State) {
+        if self.context.policy.binding() == crate::lifecycle::Binding::Ignore
+            || state.record.meta.identity.is_none()
+            || state.record.meta.step_up_due
+        {
+            return;
+        }
+        let Some(change) = state.record.meta.origin.differs(&self.request.origin()) else {
+            return;
+        };
+        let meta = state.record.meta.clone().at_risk();
+        state.record.meta = meta.clone();
+        state.delta.set_meta(meta);
+        let reason = match (change.agent, change.network) {
+            (true, true) => "agent_and_network",
+            (true, false) => "agent",
+            _ => "network",
+        };
+        self.request
+            .event(EventKind::BindingChanged)
+            .user_id(state.record.owner().map(OwnerId::as_str))
+            .session(state.handle())
+            .reason(reason)
+            .emit();
+    }
+}
+
+impl fmt::Debug for LazySession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LazySession")
+    }
+}
+
+impl fmt::Debug for Session {
+    /// Shows the public name and nothing of what is inside.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Session").field(&self.handle()).finish()
+    }
+}

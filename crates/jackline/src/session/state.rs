@@ -1,0 +1,231 @@
+//! Which session a request has, and what it has changed so far: everything behind one lock.
+
+use serde_json::value::RawValue;
+
+use super::SessionError;
+use crate::lifecycle::{Data, Delta, EndReason, Identity, OwnerId, Record, integer};
+use crate::store::Epoch;
+use crate::token::{Handle, SessionKey, SessionToken};
+
+/// How far a request has got with its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nobody has asked for it.
+    Unloaded,
+    /// It is here.
+    Loaded,
+    /// The store did not say. Nothing may be concluded, and nothing is written.
+    Failed,
+    /// The response is on its way. Nothing changes any more.
+    Finished,
+}
+
+/// What is to happen to the session when the response is ready.
+pub(super) enum Staged {
+    /// The record goes.
+    LogOut,
+    /// The record moves to a new token. `step_up`: because its owner has proved again who they are.
+    Rotate { new: SessionToken, step_up: bool },
+    /// A new session begins, and the one that the request came with ends. `carried`: what this request had changed in that
+    /// one, if its data moves along.
+    LogIn {
+        epoch: Epoch,
+        carried: Option<Delta>,
+    },
+}
+
+/// The stored session that a request came with.
+#[derive(Clone)]
+pub(super) struct CameWith {
+    pub(super) key: SessionKey,
+    pub(super) identity: Option<Identity>,
+}
+
+impl CameWith {
+    pub(super) fn owner(&self) -> Option<&OwnerId> {
+        self.identity.as_ref().map(|identity| &identity.id)
+    }
+}
+
+/// One request's view of its session.
+pub(super) struct State {
+    pub(super) phase: Phase,
+    /// The session as this request sees it, its own changes included.
+    pub(super) record: Record,
+    /// The token of `record`, once there is one. Of a stored session it is the presented one; of a new one it is fresh.
+    pub(super) token: Option<SessionToken>,
+    /// The stored session that the request came with. Unless a login is staged, `record` is that session.
+    pub(super) came_with: Option<CameWith>,
+    /// What this request changes of the stored record. Empty while nothing is stored: then `record` is written whole.
+    pub(super) delta: Delta,
+    /// A session that is not stored is to be.
+    pub(super) wanted: bool,
+    pub(super) staged: Option<Staged>,
+    /// The use of the session was written down when it was loaded, so the cookie is to be renewed too.
+    pub(super) renewed: bool,
+    /// Which limit ended the session that the request came with.
+    pub(super) expired: Option<EndReason>,
+    /// Whether that session had an owner.
+    pub(super) expired_owner: bool,
+    /// The presented cookie names a session that this request has ended.
+    pub(super) forget_cookie: bool,
+    /// The session ended elsewhere while this request was under way, and what it wrote is lost.
+    pub(super) lost: bool,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Phase::Unloaded,
+            record: Record::blank(),
+            token: None,
+            came_with: None,
+            delta: Delta::default(),
+            wanted: false,
+            staged: None,
+            renewed: false,
+            expired: None,
+            expired_owner: false,
+            forget_cookie: false,
+            lost: false,
+        }
+    }
+
+    pub(super) fn become_visitor(&mut self, record: Record, delta: Delta) {
+        self.phase = Phase::Loaded;
+        self.record = record;
+        self.delta = delta;
+    }
+
+    pub(super) fn become_stored(
+        &mut self,
+        token: SessionToken,
+        record: Record,
+        renewed: bool,
+        delta: Delta,
+    ) {
+        self.phase = Phase::Loaded;
+        self.came_with = Some(CameWith {
+            key: token.key(),
+            identity: record.meta.identity.clone(),
+        });
+        self.record = record;
+        self.token = Some(token);
+        self.renewed = renewed;
+        self.delta = delta;
+    }
+
+    /// The key under which `record` is stored.
+    pub(super) fn stored_key(&self) -> Option<SessionKey> {
+        match self.staged {
+            Some(Staged::LogIn { .. }) => None,
+            _ => self.came_with.as_ref().map(|came_with| came_with.key),
+        }
+    }
+
+    /// The public name of what is stored, or will be.
+    pub(super) fn handle(&self) -> Option<Handle> {
+        self.token.as_ref().map(|token| token.key().handle())
+    }
+
+    /// The token that the session will have after the response, which is `fresh` if it has none yet.
+    pub(super) fn next_token(&mut self, fresh: SessionToken) -> &SessionToken {
+        match &self.staged {
+            Some(Staged::Rotate { new, .. }) => new,
+            _ => self.token.get_or_insert(fresh),
+        }
+    }
+
+    /// Whether changes are written as a delta. Else `record` is written whole.
+    fn keeps_delta(&self) -> bool {
+        match &self.staged {
+            Some(Staged::LogIn { carried, .. }) => carried.is_some(),
+            _ => self.came_with.is_some(),
+        }
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: Box<RawValue>) {
+        if self.keeps_delta() {
+            self.delta.set(name, value.clone());
+        }
+        self.wanted = true;
+        self.record.data.set(name, value);
+    }
+
+    pub(super) fn remove(&mut self, name: &str) -> bool {
+        // Written even if this request did not see the member: another may have set it meanwhile, and a removal is a
+        // removal (J3).
+        if self.keeps_delta() {
+            self.delta.remove(name);
+        }
+        self.record.data.remove(name)
+    }
+
+    pub(super) fn clear(&mut self) {
+        if self.keeps_delta() {
+            self.delta.clear();
+        }
+        self.record.data.clear();
+    }
+
+    pub(super) fn increment_locally(&mut self, name: &str, by: i64) -> Result<i64, SessionError> {
+        let mut delta = Delta::new(self.delta.max_data_bytes());
+        delta.increment(name, by);
+        let applied = delta
+            .apply(&mut self.record.data)
+            .map_err(SessionError::Refused)?;
+        // One increment was asked for, so one sum came back.
+        let sum = applied.counters[0];
+        if self.keeps_delta() && !self.delta.increment(name, by) {
+            self.delta.set(name, integer(sum));
+        }
+        self.wanted = true;
+        Ok(sum)
+    }
+
+    /// What was changed so far, for a caller who writes it at once.
+    pub(super) fn take_delta(&mut self, fresh: Delta) -> Delta {
+        std::mem::replace(&mut self.delta, fresh)
+    }
+
+    /// Stages a login: from here on this request's session is `record`.
+    pub(super) fn stage_login(
+        &mut self,
+        epoch: Epoch,
+        token: SessionToken,
+        record: Record,
+        carry: bool,
+        fresh: Delta,
+    ) {
+        let data = if carry {
+            std::mem::take(&mut self.record.data)
+        } else {
+            Data::new()
+        };
+        let changed = std::mem::replace(&mut self.delta, fresh);
+        let carried = match self.staged.take() {
+            Some(Staged::LogIn { carried, .. }) => carried,
+            _ => (carry && self.came_with.is_some()).then_some(changed),
+        };
+        self.record = Record { data, ..record };
+        self.token = Some(token);
+        self.wanted = true;
+        self.staged = Some(Staged::LogIn { epoch, carried });
+    }
+
+    /// Stages a logout: from here on this request is nobody's.
+    pub(super) fn stage_log_out(&mut self) {
+        self.staged = Some(Staged::LogOut);
+        self.record.meta.identity = None;
+        self.record.data.clear();
+        self.token = None;
+    }
+
+    /// The store says that the session is gone.
+    pub(super) fn lose(&mut self) {
+        self.came_with = None;
+        self.token = None;
+        self.wanted = false;
+        self.lost = true;
+    }
+}
