@@ -76,7 +76,7 @@ async fn manage_users(config: Config, command: UserCommand) -> anyhow::Result<()
     let tools = UserTools {
         users: &users,
         hasher: &PasswordHasher::new(1)?,
-        sessions: &StoredSessions,
+        sessions: &StoredSessions::open(&config).await?,
         passwords: &mut StandardInput,
         now_ms: clock::now_ms(),
     };

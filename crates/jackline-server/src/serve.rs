@@ -1,12 +1,191 @@
-//! `jackline serve`: not wired to the library yet.
+//! `jackline serve`: opens what is needed, says in a few lines what there is, serves until it is told to stop, and then
+//! finishes what is under way.
 
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use jackline::engine::Engine;
+use jackline::events::{EventKind, SecurityEvent};
+use jackline::lifecycle::OwnerId;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::app::{App, NowMs};
 use crate::config::Config;
+use crate::passwords::{NewPassword, PasswordHasher};
+use crate::users::{self, Users};
+use crate::{clock, router, sessions};
+
+/// How long requests that are under way may take once the server was told to stop.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often records that have run out are reclaimed, and how many at a time.
+const RECLAIM_EVERY: Duration = Duration::from_secs(30);
+const RECLAIM_BATCH: u32 = 500;
 
 /// Serves until it is told to stop.
 ///
 /// # Errors
 ///
 /// If it cannot listen, or a store or database cannot be opened.
-pub async fn run(_config: Config) -> anyhow::Result<()> {
-    anyhow::bail!("serving is not built yet")
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let engine = sessions::engine(&config).await?;
+    engine.ready().await.with_context(|| {
+        format!(
+            "the {} session store takes no writes; see the log above, and start again once it does",
+            engine.store_name()
+        )
+    })?;
+    let users = Users::open(config.data_dir.file(users::FILE_NAME)).await?;
+    let hasher = PasswordHasher::for_this_machine()?;
+    keep_demo_user(&config, &users, &hasher, &engine).await?;
+    let app = App {
+        engine: engine.clone(),
+        users,
+        hasher,
+        now_ms: NowMs(Arc::new(clock::now_ms)),
+    };
+
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}; is another program using the port?",
+            config.listen
+        )
+    })?;
+    let address = listener
+        .local_addr()
+        .context("cannot tell the address that is listened on")?;
+    let (stop, stopped) = watch::channel(false);
+    let reclaiming = tokio::spawn(reclaim(engine.clone(), stopped.clone()));
+    // Before anything is said: whoever reads the lines may at once send the signal.
+    let signals = signals()?;
+    say(&banner(&config, &engine, address));
+    SecurityEvent::new(EventKind::Startup).emit();
+
+    let service = router::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let mut told = stopped.clone();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
+        let _ = told.wait_for(|stop| *stop).await;
+    });
+    let mut serving = std::pin::pin!(server.into_future());
+    let result = tokio::select! {
+        result = &mut serving => result.context("the server failed"),
+        () = signals => {
+            let _ = stop.send(true);
+            match tokio::time::timeout(SHUTDOWN_LIMIT, &mut serving).await {
+                Ok(result) => result.context("the server failed"),
+                Err(_) => {
+                    tracing::warn!("some requests were not finished within the limit for stopping");
+                    Ok(())
+                }
+            }
+        }
+    };
+    let _ = stop.send(true);
+    let _ = reclaiming.await;
+    SecurityEvent::new(EventKind::Shutdown).emit();
+    result
+}
+
+/// In development there is a demo user, and in production there is none: whoever could log in with a published password loses
+/// their sessions too.
+async fn keep_demo_user(
+    config: &Config,
+    users: &Users,
+    hasher: &PasswordHasher,
+    engine: &Engine,
+) -> anyhow::Result<()> {
+    if !config.deployment.is_production() {
+        if users.lacks_demo_user().await? {
+            let hash = hasher.hash(NewPassword::of_demo_user()).await?;
+            users.ensure_demo_user(hash, clock::now_ms()).await?;
+        }
+        return Ok(());
+    }
+    if let Some(id) = users.remove_demo_user().await? {
+        engine
+            .end_all(&OwnerId::new(id.as_str())?, "demo_user_removed")
+            .await?;
+        tracing::warn!("the demo user was removed: production has none");
+    }
+    Ok(())
+}
+
+async fn reclaim(engine: Engine, mut stopped: watch::Receiver<bool>) {
+    let mut every = tokio::time::interval(RECLAIM_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => return,
+            _ = every.tick() => {}
+        }
+        // One batch after another, so that requests get between them.
+        while let Ok(reclaimed) = engine.reclaim(RECLAIM_BATCH).await {
+            if reclaimed < u64::from(RECLAIM_BATCH) || *stopped.borrow() {
+                break;
+            }
+        }
+    }
+}
+
+/// Resolves when the process is told to stop.
+fn signals() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn banner(config: &Config, engine: &Engine, address: SocketAddr) -> String {
+    let place = if address.ip().is_loopback() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    };
+    let mut text = format!("Listening on http://{place}\n");
+    let store = match &config.store.engine {
+        crate::config::StoreEngine::Redis(url) => format!("redis, at {}", url.place()),
+        crate::config::StoreEngine::Sqlite => {
+            format!(
+                "sqlite, in {}",
+                config.data_dir.file(sessions::FILE_NAME).display()
+            )
+        }
+        crate::config::StoreEngine::Memory => "memory: gone with this process".to_owned(),
+    };
+    text.push_str(&format!("Sessions: {store}\n"));
+    let policy = engine.policy();
+    text.push_str(&format!(
+        "Limits: idle {}, absolute {}\n",
+        humantime::format_duration(policy.idle().get()),
+        humantime::format_duration(policy.absolute(None).get()),
+    ));
+    if !config.deployment.is_production() {
+        text.push_str("Development. Demo user: alice, with the password correct-horse.\n");
+        if !address.ip().is_loopback() {
+            text.push_str(
+                "WARNING: everybody who can reach this address can log in as the demo user.\n",
+            );
+        }
+        text.push_str(
+            "Production needs JACKLINE_ENV=production, SESSION_SECRET (run `jackline secret`), and HTTPS in front, with its \
+             address in JACKLINE_TRUSTED_PROXIES. `jackline check` finds what is missing.\n",
+        );
+    }
+    text
+}
+
+/// Prints, and goes on if nobody reads.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
 }

@@ -1,25 +1,213 @@
-//! `jackline sessions`, and how `jackline user` ends sessions: not wired to the library yet.
+//! The engine that the settings describe, and `jackline sessions`: what `serve` and the commands beside it agree on.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use anyhow::Context;
+use jackline::cookie::{CookieSpec, Keyring, SigningKey};
+use jackline::engine::{CsrfDefence, Engine, Environment};
+use jackline::lifecycle::{AbsoluteLimit, IdleLimit, OwnerId, Policy, Role, SessionCap};
+use jackline::proxy::TrustedProxies;
+use jackline::session::SessionInfo;
+use jackline::store::Store;
+use jackline::store::memory::MemoryStore;
+use jackline::store::redis::{RedisOptions, RedisStore};
+use jackline::store::sqlite::SqliteStore;
+use jackline::token::Handle;
 
 use crate::cli::SessionsCommand;
 use crate::cli::user::EndSessions;
-use crate::config::Config;
-use crate::users::UserId;
+use crate::config::{Config, Deployment, StoreEngine};
+use crate::routes::sessions::rfc3339;
+use crate::users::{self, UserId, Users};
+
+/// The name of the session store's file in the data folder.
+pub const FILE_NAME: &str = "sessions.db";
+
+/// Opens the store and builds the engine.
+///
+/// # Errors
+/// If the store cannot be opened; the message says which, and what to do (D7).
+pub async fn engine(config: &Config) -> anyhow::Result<Engine> {
+    let folder = &config.data_dir;
+    folder
+        .create()
+        .with_context(|| format!("cannot create {}", folder.path().display()))?;
+    let keys = keyring(config)?;
+    let mut csrf = CsrfDefence::new()
+        .exempt_from_token(axum::http::Method::POST, "/login")
+        .exempt_from_token(axum::http::Method::POST, "/logout");
+    for origin in config.front.public_origins() {
+        csrf = csrf.trust(
+            origin
+                .as_str()
+                .parse()
+                .context("a public origin cannot be used")?,
+        );
+    }
+    let mut cookie = CookieSpec::builder(config.cookie.name());
+    if !config.cookie.secure() {
+        cookie = cookie.danger_plain_http();
+    }
+    let environment = match config.deployment {
+        Deployment::Production => Environment::Production,
+        Deployment::Development => Environment::Development,
+    };
+    Ok(Engine::builder_with(open_store(config).await?, keys)
+        .environment(environment)
+        .cookie(cookie.build()?)
+        .policy(policy(config)?)
+        .csrf(csrf)
+        .trusted_proxies(TrustedProxies::new(
+            config.front.trusted_proxies().iter().copied(),
+        )?)
+        .store_timeout(config.store.timeout)
+        .build()?)
+}
+
+fn keyring(config: &Config) -> anyhow::Result<Keyring> {
+    let secrets = config.signing.secrets(&config.data_dir)?;
+    let mut keys = secrets
+        .iter()
+        .map(|secret| SigningKey::new(secret.expose()));
+    let first = keys.next().context("there is no signing secret")??;
+    keys.try_fold(
+        Keyring::new(first),
+        |ring, key| Ok(ring.with_previous(key?)),
+    )
+}
+
+fn policy(config: &Config) -> anyhow::Result<Policy> {
+    let limits = &config.limits;
+    Ok(Policy::builder(
+        IdleLimit::new(limits.idle())?,
+        AbsoluteLimit::new(limits.absolute())?,
+    )
+    .role_absolute(Role::admin(), AbsoluteLimit::new(limits.admin_absolute())?)
+    .renewal_step(limits.renewal_step())
+    .step_up_age(limits.step_up_age())
+    .cap(SessionCap::PruneOldest(limits.max_sessions().get()))
+    .build()?)
+}
+
+async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(match &config.store.engine {
+        StoreEngine::Memory => Arc::new(MemoryStore::new()),
+        StoreEngine::Sqlite => {
+            let file = config.data_dir.file(FILE_NAME);
+            let store = SqliteStore::open(&file)
+                .with_context(|| format!("cannot open the session store {}", file.display()))?;
+            Arc::new(store)
+        }
+        StoreEngine::Redis(url) => {
+            let store = RedisStore::connect(url.expose(), RedisOptions::default())
+                .await
+                .with_context(|| format!("cannot reach the session store {}", url.place()))?;
+            Arc::new(store)
+        }
+    })
+}
 
 /// Lists or ends a user's sessions.
 ///
 /// # Errors
 ///
 /// If there is no such user or session, or the store fails.
-pub async fn run(_config: Config, _command: SessionsCommand) -> anyhow::Result<()> {
-    anyhow::bail!("listing and ending sessions is not built yet")
+pub async fn run(config: Config, command: SessionsCommand) -> anyhow::Result<()> {
+    let engine = engine(&config).await?;
+    let users = Users::open(config.data_dir.file(users::FILE_NAME)).await?;
+    let said = match command {
+        SessionsCommand::List { user, json } => {
+            let owner = owner(&users, user.as_str()).await?;
+            let mut all = Vec::new();
+            let mut after = None;
+            loop {
+                let (mut sessions, next) = engine.sessions_of(&owner, after).await?;
+                all.append(&mut sessions);
+                match next {
+                    None => break,
+                    next => after = next,
+                }
+            }
+            if json { as_json(&all)? } else { table(&all) }
+        }
+        SessionsCommand::End {
+            user, all: true, ..
+        } => {
+            let owner = owner(&users, user.as_str()).await?;
+            let ended = engine.end_all(&owner, "ended_by_administrator").await?;
+            format!("{ended} of {user}'s sessions ended\n")
+        }
+        SessionsCommand::End { user, handle, .. } => {
+            let owner = owner(&users, user.as_str()).await?;
+            let handle = Handle::from_text(handle.unwrap_or_default());
+            if !engine.end_session(&owner, &handle).await? {
+                anyhow::bail!(
+                    "{user} has no session {handle}; `jackline sessions list --user {user}` names all"
+                );
+            }
+            format!("{user}'s session {handle} ended\n")
+        }
+    };
+    let mut out = std::io::stdout();
+    out.write_all(said.as_bytes())
+        .and_then(|()| out.flush())
+        .context("done, but cannot print so")
+}
+
+async fn owner(users: &Users, name: &str) -> anyhow::Result<OwnerId> {
+    let id = users
+        .find_id(name)
+        .await?
+        .with_context(|| format!("there is no user {name}; `jackline user list` names all"))?;
+    Ok(OwnerId::new(id.as_str())?)
+}
+
+fn as_json(sessions: &[SessionInfo]) -> anyhow::Result<String> {
+    let listed: Vec<_> = sessions
+        .iter()
+        .map(crate::routes::sessions::Listed::from)
+        .collect();
+    Ok(format!("{}\n", serde_json::to_string(&listed)?))
+}
+
+fn table(sessions: &[SessionInfo]) -> String {
+    let mut table = format!(
+        "{:16}  {:24}  {:24}  DEVICE\n",
+        "HANDLE", "LOGGED IN", "LAST SEEN"
+    );
+    for session in sessions {
+        table.push_str(&format!(
+            "{:16}  {:24}  {:24}  {}\n",
+            session.handle.as_str(),
+            rfc3339(session.logged_in),
+            rfc3339(session.last_seen),
+            session.origin.agent.display_name()
+        ));
+    }
+    table
 }
 
 /// Ends sessions in the configured store.
 #[derive(Debug)]
-pub struct StoredSessions;
+pub struct StoredSessions(Engine);
+
+impl StoredSessions {
+    /// Opens the configured store.
+    ///
+    /// # Errors
+    /// As [`engine`].
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self(engine(config).await?))
+    }
+}
 
 impl EndSessions for StoredSessions {
-    async fn end_all(&self, _user: &UserId) -> anyhow::Result<u64> {
-        anyhow::bail!("ending sessions is not built yet")
+    async fn end_all(&self, user: &UserId) -> anyhow::Result<u64> {
+        let owner = OwnerId::new(user.as_str())?;
+        Ok(self
+            .0
+            .end_all(&owner, "user_changed_by_administrator")
+            .await?)
     }
 }

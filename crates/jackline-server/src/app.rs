@@ -1,0 +1,38 @@
+//! What the routes work with.
+
+use std::sync::Arc;
+
+use jackline::engine::Engine;
+
+use crate::passwords::PasswordHasher;
+use crate::users::Users;
+
+/// Shared by all requests; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Sessions.
+    pub engine: Engine,
+    /// Who may log in.
+    pub users: Users,
+    /// Checks and makes password hashes, a bounded number at a time.
+    pub hasher: PasswordHasher,
+    /// Tells the time, in milliseconds since 1970.
+    pub now_ms: NowMs,
+}
+
+/// A clock that can be handed in.
+#[derive(Clone)]
+pub struct NowMs(pub Arc<dyn Fn() -> i64 + Send + Sync>);
+
+impl NowMs {
+    /// The time, in milliseconds since 1970.
+    pub fn get(&self) -> i64 {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for NowMs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NowMs")
+    }
+}

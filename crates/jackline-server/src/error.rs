@@ -1,0 +1,107 @@
+//! The one table from what went wrong to what a client is told: a status, and `{"error":"…"}`. What is inside stays in the
+//! log.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jackline::SessionError;
+
+use crate::passwords::HashingError;
+use crate::users::UsersError;
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The request cannot be understood, for this reason.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// The user name or the password is wrong, or the user is disabled. Which of them is not told.
+    #[error("Invalid credentials")]
+    InvalidCredentials,
+    /// There is no such thing, or not for this user.
+    #[error("Not found")]
+    NotFound,
+    /// The path is known and the method is not.
+    #[error("Method not allowed")]
+    MethodNotAllowed,
+    /// The body is too long.
+    #[error("Payload too large")]
+    TooLarge,
+    /// The body is not JSON, or does not say so.
+    #[error("Unsupported media type")]
+    UnsupportedMediaType,
+    /// Too many passwords are being checked.
+    #[error("Too many requests")]
+    TooManyRequests,
+    /// Something about the session.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The users cannot be read or written.
+    #[error("Service unavailable")]
+    Users(#[source] UsersError),
+    /// Something else is broken.
+    #[error("Internal server error")]
+    Internal(#[source] anyhow::Error),
+}
+
+impl ApiError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::Session(error) => error.status(),
+            Self::Users(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn retry_after_secs(&self) -> Option<u32> {
+        match self {
+            Self::TooManyRequests | Self::Users(_) => Some(1),
+            _ => None,
+        }
+    }
+}
+
+impl From<UsersError> for ApiError {
+    fn from(error: UsersError) -> Self {
+        Self::Users(error)
+    }
+}
+
+impl From<HashingError> for ApiError {
+    fn from(error: HashingError) -> Self {
+        match error {
+            HashingError::Busy => Self::TooManyRequests,
+            HashingError::Failed => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        // The library has a table of its own.
+        if let Self::Session(error) = self {
+            return error.into_response();
+        }
+        match &self {
+            Self::Users(error) => tracing::error!(%error, "the users are not available"),
+            Self::Internal(error) => {
+                tracing::error!(error = format!("{error:#}"), "a request failed")
+            }
+            _ => {}
+        }
+        let body = axum::Json(serde_json::json!({ "error": self.to_string() }));
+        let mut response = (self.status(), body).into_response();
+        if let Some(seconds) = self.retry_after_secs() {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

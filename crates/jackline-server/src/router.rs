@@ -1,0 +1,51 @@
+//! The table of contents: every route, and what stands around all of them.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use jackline::SessionLayer;
+use jackline::headers::SecurityHeadersLayer;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::App;
+use crate::body::MAX_BODY_BYTES;
+use crate::error::ApiError;
+use crate::routes::{
+    csrf_token, data, health, login, logout, password, profile, reauth, root, sessions, views,
+};
+
+/// All routes, over `app`.
+pub fn router(app: App) -> Router {
+    let session_layer = SessionLayer::new(app.engine.clone());
+    Router::new()
+        .route("/", get(root::show))
+        .route("/views", get(views::count))
+        .route("/csrf-token", get(csrf_token::issue))
+        .route("/login", post(login::log_in))
+        .route("/logout", post(logout::log_out))
+        .route("/profile", get(profile::show))
+        .route("/reauth", post(reauth::step_up))
+        .route("/password", post(password::change))
+        .route("/session/data", get(data::show).patch(data::merge))
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{handle}", delete(sessions::end))
+        .route("/sessions/end-others", post(sessions::end_others))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .fallback(|| async { ApiError::NotFound })
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(session_layer)
+        // Outside the sessions, so that a handler that panics has changed none.
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(SecurityHeadersLayer::default())
+        .with_state(app)
+}
+
+fn panicked(_what: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a handler panicked");
+    let body = axum::Json(serde_json::json!({ "error": "Internal server error" }));
+    (StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
+}

@@ -1,0 +1,106 @@
+//! `POST /login`: from a user name and a password to a new session. Unknown user, wrong password and disabled user are one
+//! answer, and take the same steps in the same order.
+
+use axum::Json;
+use axum::extract::State;
+use jackline::Session;
+use jackline::lifecycle::{OwnerId, Role};
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::body::JsonBody;
+use crate::error::ApiError;
+use crate::passwords::{Password, Verdict};
+use crate::users::{Credentials, UserId};
+
+/// `{"username":"alice","password":"…"}`
+#[derive(Debug, Deserialize)]
+pub struct Login {
+    username: String,
+    password: Password,
+}
+
+/// `{"ok":true,"user":"alice"}`
+#[derive(Debug, Serialize)]
+pub struct LoggedIn {
+    ok: bool,
+    user: String,
+}
+
+/// Checks the password, and logs the user in with a new token.
+///
+/// # Errors
+/// `401` for whatever is wrong with the credentials, `429` while too many are being checked, `503` if a store is away.
+pub async fn log_in(
+    State(app): State<App>,
+    session: Session,
+    JsonBody(login): JsonBody<Login>,
+) -> Result<Json<LoggedIn>, ApiError> {
+    let known = app.users.find_id(&login.username).await?;
+    // Before the credentials are read: what is revoked from here on is revoked for this login too (J4). For a user that is
+    // not there the same question is asked in vain, so that it takes as long.
+    let owner = owner_of(known.as_ref())?;
+    let attempt = session.begin_login(&owner).await?;
+    let credentials = match &known {
+        Some(id) => app.users.credentials(id).await?,
+        None => None,
+    };
+    let hash = credentials
+        .as_ref()
+        .map(|credentials| credentials.hash.clone());
+    let verdict = app
+        .hasher
+        .verify(login.password, hash)
+        .await
+        .inspect_err(|error| {
+            if *error == crate::passwords::HashingError::Busy {
+                session.report(jackline::events::EventKind::RateLimited);
+            }
+        })?;
+    let refused = |reason| {
+        session.report_login_failure(known.as_ref().map(UserId::as_str), reason);
+        Err(ApiError::InvalidCredentials)
+    };
+    let (Some(id), Some(user)) = (&known, credentials) else {
+        return refused("unknown_user");
+    };
+    let Verdict::Right { stronger } = verdict else {
+        return refused("wrong_password");
+    };
+    if user.disabled {
+        return refused("disabled");
+    }
+    if let Some(stronger) = stronger {
+        strengthen(&app, id, &user, stronger).await;
+    }
+    session.log_in(
+        attempt,
+        user.username.as_str(),
+        Role::new(user.role.as_str()),
+    )?;
+    Ok(Json(LoggedIn {
+        ok: true,
+        user: user.username.as_str().to_owned(),
+    }))
+}
+
+fn owner_of(user: Option<&UserId>) -> Result<OwnerId, ApiError> {
+    OwnerId::new(user.map_or("nobody", UserId::as_str))
+        .map_err(|error| ApiError::Internal(error.into()))
+}
+
+/// Keeps the stronger hash. A login does not fail because that does.
+async fn strengthen(
+    app: &App,
+    id: &UserId,
+    user: &Credentials,
+    stronger: crate::passwords::PhcHash,
+) {
+    if let Err(error) = app
+        .users
+        .refresh_hash(id, user.hash.clone(), stronger)
+        .await
+    {
+        tracing::warn!(%error, "a password's stronger hash could not be kept");
+    }
+}

@@ -1,0 +1,27 @@
+//! One route, one file: its request, its answer and its handler, in the order in which a request meets them.
+
+pub mod csrf_token;
+pub mod data;
+pub mod health;
+pub mod login;
+pub mod logout;
+pub mod password;
+pub mod profile;
+pub mod reauth;
+pub mod root;
+pub mod sessions;
+pub mod views;
+
+use serde::Serialize;
+
+/// `{"ok":true}`
+#[derive(Debug, Serialize)]
+pub struct Done {
+    ok: bool,
+}
+
+impl Done {
+    pub(crate) fn json() -> axum::Json<Self> {
+        axum::Json(Self { ok: true })
+    }
+}
