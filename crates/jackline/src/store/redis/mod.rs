@@ -14,6 +14,7 @@
 //!   and so hide sessions from [`end_all`](Store::end_all).
 //! - **Clocks:** limits are measured with the clocks of the web servers. Redis's clock reclaims and decides nothing.
 
+mod answer;
 mod keys;
 mod link;
 mod open;
@@ -24,15 +25,16 @@ use std::time::Duration;
 
 use redis::Value;
 
+use self::answer::{Answer, number, unexpected};
 use self::keys::{Names, from_member, member};
-use self::link::{Failure, Link};
-use self::scripts::{Call, Scripts};
+use self::link::Link;
+use self::scripts::{Call, Scripts, with_delta};
 use super::codec::line;
 use super::{
-    Admission, Admitted, Committed, CorruptRecord, Cursor, Durability, Epoch, Listed, Loaded, Page,
-    Store, StoreError, StoreFuture,
+    Admission, Admitted, Committed, Cursor, Durability, Epoch, Listed, Loaded, Page, Store,
+    StoreError, StoreFuture,
 };
-use crate::lifecycle::{Delta, DeltaError, MAX_COUNTER, Op, OwnerId, Record, SessionCap, UnixMs};
+use crate::lifecycle::{Delta, OwnerId, Record, SessionCap, UnixMs};
 use crate::token::{Bucket, SessionKey};
 
 pub use self::open::{RedisOpenError, RedisOptions};
@@ -408,77 +410,6 @@ impl Store for RedisStore {
     }
 }
 
-/// What a script answers: a word and what belongs to it.
-struct Answer(Vec<Vec<u8>>);
-
-impl Answer {
-    fn read(value: Value) -> Result<Self, StoreError> {
-        let Value::Array(items) = value else {
-            return Err(unexpected());
-        };
-        let parts = items.into_iter().map(|item| match item {
-            Value::BulkString(bytes) => Ok(bytes),
-            _ => Err(unexpected()),
-        });
-        Ok(Self(parts.collect::<Result<_, _>>()?))
-    }
-
-    fn word(&self) -> &[u8] {
-        self.0.first().map_or(b"", Vec::as_slice)
-    }
-
-    fn rest(&self) -> &[Vec<u8>] {
-        self.0.get(1..).unwrap_or_default()
-    }
-
-    fn committed(&self) -> Result<Committed, StoreError> {
-        match self.word() {
-            b"applied" => {
-                let counters = self.rest().iter().map(|digits| number(digits));
-                Ok(Committed::Applied {
-                    counters: counters.collect::<Result<_, _>>()?,
-                })
-            }
-            b"gone" => Ok(Committed::Gone),
-            _ => Err(self.refusal()),
-        }
-    }
-
-    /// The error that any script may answer.
-    fn refusal(&self) -> StoreError {
-        match self.word() {
-            b"conflict" => StoreError::Conflict,
-            b"corrupt" => CorruptRecord::new("the record is not one that Jackline wrote").into(),
-            b"not a counter" => DeltaError::NotACounter.into(),
-            b"out of range" => DeltaError::CounterOutOfRange.into(),
-            b"too large" => DeltaError::TooLarge.into(),
-            _ => unexpected(),
-        }
-    }
-}
-
-impl From<Failure> for StoreError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Refused(code) if code == "WRONGTYPE" => {
-                CorruptRecord::new("the key holds another type of value").into()
-            }
-            failure => Self::unavailable(failure),
-        }
-    }
-}
-
-fn unexpected() -> StoreError {
-    Failure::Unexpected.into()
-}
-
-fn number<N: std::str::FromStr>(digits: &[u8]) -> Result<N, StoreError> {
-    std::str::from_utf8(digits)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| CorruptRecord::new("a number of the store is not readable").into())
-}
-
 /// Whole milliseconds, rounded up: a time in whole milliseconds reaches `duration` when it reaches this.
 fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
@@ -488,37 +419,4 @@ fn cursor_parts<'a>(owner: &OwnerId, cursor: &'a str) -> Option<(&'a str, &'a st
     let (score, member) = cursor.split_once('-')?;
     let digits = !score.is_empty() && score.bytes().all(|b| b.is_ascii_digit());
     (digits && from_member(owner, member.as_bytes()).is_ok()).then_some((score, member))
-}
-
-/// Adds what `apply.lua` reads.
-fn with_delta<'a>(call: Call<'a>, delta: &Delta) -> Call<'a> {
-    let meta = delta.meta().map(super::codec::encode_meta);
-    let mut call = call
-        .arg(meta.unwrap_or_default())
-        .arg(if delta.clears() { "1" } else { "0" })
-        .number(delta.max_data_bytes() as u64);
-    for (name, op) in delta.ops() {
-        let name = serde_json::to_string(name).expect("a string always serialises");
-        call = match op {
-            Op::Set(value) => call.arg("set").arg(name).arg(value.get()),
-            Op::Remove => call.arg("remove").arg(name),
-            Op::Increment(by) => {
-                let (one, other) = summands(*by);
-                call.arg("add")
-                    .arg(name)
-                    .arg(one.to_string())
-                    .arg(other.to_string())
-            }
-        };
-    }
-    call
-}
-
-/// An increment in two parts that Lua's doubles hold exactly. What is too large for that is too large for any counter, and
-/// stays so when it is cut.
-fn summands(by: i64) -> (i64, i64) {
-    let one = by.clamp(-MAX_COUNTER, MAX_COUNTER);
-    let other = (i128::from(by) - i128::from(one))
-        .clamp(i128::from(-MAX_COUNTER - 1), i128::from(MAX_COUNTER + 1));
-    (one, other as i64)
 }

@@ -7,6 +7,9 @@
 
 use redis::Cmd;
 
+use crate::lifecycle::{Delta, MAX_COUNTER, Op};
+use crate::store::codec::encode_meta;
+
 /// A script and the SHA-1 that Redis knows it by.
 #[derive(Debug)]
 pub(super) struct Script {
@@ -119,4 +122,37 @@ impl Scripts {
             list: script!("record.lua", "list.lua"),
         }
     }
+}
+
+/// Adds what `apply.lua` reads.
+pub(super) fn with_delta<'a>(call: Call<'a>, delta: &Delta) -> Call<'a> {
+    let meta = delta.meta().map(encode_meta);
+    let mut call = call
+        .arg(meta.unwrap_or_default())
+        .arg(if delta.clears() { "1" } else { "0" })
+        .number(delta.max_data_bytes() as u64);
+    for (name, op) in delta.ops() {
+        let name = serde_json::to_string(name).expect("a string always serialises");
+        call = match op {
+            Op::Set(value) => call.arg("set").arg(name).arg(value.get()),
+            Op::Remove => call.arg("remove").arg(name),
+            Op::Increment(by) => {
+                let (one, other) = summands(*by);
+                call.arg("add")
+                    .arg(name)
+                    .arg(one.to_string())
+                    .arg(other.to_string())
+            }
+        };
+    }
+    call
+}
+
+/// An increment in two parts that Lua's doubles hold exactly. What is too large for that is too large for any counter, and
+/// stays so when it is cut.
+fn summands(by: i64) -> (i64, i64) {
+    let one = by.clamp(-MAX_COUNTER, MAX_COUNTER);
+    let other = (i128::from(by) - i128::from(one))
+        .clamp(i128::from(-MAX_COUNTER - 1), i128::from(MAX_COUNTER + 1));
+    (one, other as i64)
 }
