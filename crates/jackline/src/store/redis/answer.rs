@@ -1,0 +1,78 @@
+//! What comes back from Redis, made into what the store's contract says. Whatever is not expected is an error, never a guess.
+
+use redis::Value;
+
+use super::link::Failure;
+use crate::lifecycle::DeltaError;
+use crate::store::{Committed, CorruptRecord, StoreError};
+
+/// What a script answers: a word and what belongs to it.
+pub(super) struct Answer(Vec<Vec<u8>>);
+
+impl Answer {
+    pub(super) fn read(value: Value) -> Result<Self, StoreError> {
+        let Value::Array(items) = value else {
+            return Err(unexpected());
+        };
+        let parts = items.into_iter().map(|item| match item {
+            Value::BulkString(bytes) => Ok(bytes),
+            _ => Err(unexpected()),
+        });
+        Ok(Self(parts.collect::<Result<_, _>>()?))
+    }
+
+    pub(super) fn word(&self) -> &[u8] {
+        self.0.first().map_or(b"", Vec::as_slice)
+    }
+
+    pub(super) fn rest(&self) -> &[Vec<u8>] {
+        self.0.get(1..).unwrap_or_default()
+    }
+
+    pub(super) fn committed(&self) -> Result<Committed, StoreError> {
+        match self.word() {
+            b"applied" => {
+                let counters = self.rest().iter().map(|digits| number(digits));
+                Ok(Committed::Applied {
+                    counters: counters.collect::<Result<_, _>>()?,
+                })
+            }
+            b"gone" => Ok(Committed::Gone),
+            _ => Err(self.refusal()),
+        }
+    }
+
+    /// The error that any script may answer.
+    pub(super) fn refusal(&self) -> StoreError {
+        match self.word() {
+            b"conflict" => StoreError::Conflict,
+            b"corrupt" => CorruptRecord::new("the record is not one that Jackline wrote").into(),
+            b"not a counter" => DeltaError::NotACounter.into(),
+            b"out of range" => DeltaError::CounterOutOfRange.into(),
+            b"too large" => DeltaError::TooLarge.into(),
+            _ => unexpected(),
+        }
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(code) if code == "WRONGTYPE" => {
+                CorruptRecord::new("the key holds another type of value").into()
+            }
+            failure => Self::unavailable(failure),
+        }
+    }
+}
+
+pub(super) fn unexpected() -> StoreError {
+    Failure::Unexpected.into()
+}
+
+pub(super) fn number<N: std::str::FromStr>(digits: &[u8]) -> Result<N, StoreError> {
+    std::str::from_utf8(digits)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| CorruptRecord::new("a number of the store is not readable").into())
+}

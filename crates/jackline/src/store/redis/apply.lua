@@ -1,0 +1,16 @@
+-- Applies the delta that begins at ARGV[at] (new metadata or '', then what `splice` reads) to a live record. Returns the
+-- new line, how long it is to be kept from now, and the answer: `applied` and the counters. Or nil and why not.
+local function apply(line, record, now, at)
+  local data, counters = splice(string.sub(line, record.data_at), ARGV, at + 1)
+  if not data then
+    return nil, counters
+  end
+  local meta = ARGV[at]
+  if meta == '' then
+    meta = string.sub(line, HEAD + 1, record.data_at - 1)
+  end
+  record.seen = math.max(record.seen, now)
+  record.version = record.version + 1
+  table.insert(counters, 1, 'applied')
+  return write(record, meta, data), idle_deadline(record) - now, counters
+end

@@ -1,0 +1,145 @@
+//! What stands under which name in Redis. All names of one owner, their sessions' and their index's, share a hash tag made
+//! of their bucket, so that one script covers them on a single server and would on a cluster. No name holds a token, an
+//! owner's identifier or anything else that means something to a reader.
+//!
+//! | name | holds |
+//! |---|---|
+//! | `sess:{AbC}<digest>` | a session, as one line |
+//! | `sess-owner:{AbC}<digest of the owner>` | the owner's index: a sorted set of session digests, by login |
+//! | `sess-epoch:{AbC}<digest of the owner>` | the owner's revocation epoch, for an hour |
+//! | `sess-ping` | proof, for a second, that a write is taken |
+//!
+//! `KEYS sess:*` shows sessions and nothing else. Every name runs out by itself.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use crate::lifecycle::OwnerId;
+use crate::store::CorruptRecord;
+use crate::token::{Bucket, SessionKey};
+
+/// Makes names under one prefix.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    /// Ends with a colon and holds no brace, so that the hash tag is what stands in the first pair of braces.
+    prefix: String,
+}
+
+impl Names {
+    /// Takes a prefix; `None` if it is not one.
+    pub(super) fn new(prefix: &str) -> Option<Self> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:".contains(&b);
+        let fits = prefix.len() <= 64
+            && prefix.trim_end_matches(':').len() + 1 == prefix.len()
+            && prefix.len() > 1
+            && prefix.bytes().all(plain);
+        fits.then(|| Self {
+            prefix: prefix.to_owned(),
+        })
+    }
+
+    pub(super) fn session(&self, key: &SessionKey) -> String {
+        self.sessions_in(key.bucket()) + &member(key)
+    }
+
+    /// What comes before the member in the name of every session of a bucket.
+    pub(super) fn sessions_in(&self, bucket: Bucket) -> String {
+        format!("{}{{{}}}", self.prefix, tag(bucket))
+    }
+
+    pub(super) fn index(&self, owner: &OwnerId) -> String {
+        self.of_owner("owner", owner)
+    }
+
+    pub(super) fn epoch(&self, owner: &OwnerId) -> String {
+        self.of_owner("epoch", owner)
+    }
+
+    pub(super) fn ping(&self) -> String {
+        format!("{}-ping", self.stem())
+    }
+
+    fn of_owner(&self, kind: &str, owner: &OwnerId) -> String {
+        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(owner.as_str()));
+        format!(
+            "{}-{kind}:{{{}}}{digest}",
+            self.stem(),
+            tag(Bucket::of(owner))
+        )
+    }
+
+    fn stem(&self) -> &str {
+        &self.prefix[..self.prefix.len() - 1]
+    }
+}
+
+/// A session's name in its owner's index.
+pub(super) fn member(key: &SessionKey) -> String {
+    URL_SAFE_NO_PAD.encode(key.digest())
+}
+
+/// The session that a member of an owner's index names.
+pub(super) fn from_member(owner: &OwnerId, member: &[u8]) -> Result<SessionKey, CorruptRecord> {
+    let mut digest = [0; 32];
+    match URL_SAFE_NO_PAD.decode_slice(member, &mut digest) {
+        Ok(32) => Ok(SessionKey::from_parts(Bucket::of(owner), digest)),
+        _ => Err(CorruptRecord::new(
+            "an entry of an owner's index is not a key",
+        )),
+    }
+}
+
+fn tag(bucket: Bucket) -> String {
+    URL_SAFE_NO_PAD.encode(bucket.number().to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> OwnerId {
+        OwnerId::new("user-1001").unwrap()
+    }
+
+    #[test]
+    fn everything_of_one_owner_shares_a_hash_tag_and_only_sessions_match_the_prefix() {
+        let names = Names::new("sess:").unwrap();
+        let key = SessionKey::from_parts(Bucket::of(&owner()), [7; 32]);
+        let tag = |name: &str| {
+            let (_, rest) = name.split_once('{').unwrap();
+            rest.split_once('}').unwrap().0.to_owned()
+        };
+        let session = names.session(&key);
+        let (index, epoch) = (names.index(&owner()), names.epoch(&owner()));
+        assert!(session.starts_with("sess:{"), "{session}");
+        assert_eq!(session.len(), "sess:{AbC}".len() + 43);
+        assert_eq!(tag(&session), tag(&index));
+        assert_eq!(tag(&session), tag(&epoch));
+        for other in [index, epoch, names.ping()] {
+            assert!(!other.starts_with("sess:"), "{other}");
+            assert!(!other.contains("user-1001"), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_member_names_the_session_that_it_was_made_of() {
+        let key = SessionKey::from_parts(Bucket::of(&owner()), [0xfe; 32]);
+        assert_eq!(from_member(&owner(), member(&key).as_bytes()).unwrap(), key);
+        for nonsense in ["", "x", "====", &"A".repeat(44), &"!".repeat(43)] {
+            assert!(from_member(&owner(), nonsense.as_bytes()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_prefix_ends_with_one_colon_and_cannot_disturb_the_hash_tag() {
+        for good in ["sess:", "shop:sess:", "a:", "v1.shop_a-b:"] {
+            assert!(Names::new(good).is_some(), "{good}");
+        }
+        for bad in [
+            "", ":", "sess", "sess::", "s{e}ss:", "se ss:", "sess*:", "sëss:",
+        ] {
+            assert!(Names::new(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+-- KEYS: session · ARGV: now, step
+local line = redis.call('GET', KEYS[1])
+if not line then
+  return { 'absent' }
+end
+local now, step = tonumber(ARGV[1]), tonumber(ARGV[2])
+local record = read(line)
+if not record then
+  return { 'corrupt' }
+end
+if now >= idle_deadline(record) then
+  return { 'expired', line }
+end
+if now >= record.ends or now - record.seen < step then
+  return { 'live', line }
+end
+redis.call('SETRANGE', KEYS[1], 3, seen_digits(now))
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', record.idle))
+return { 'renewed', line }

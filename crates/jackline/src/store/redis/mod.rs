@@ -1,0 +1,422 @@
+//! Sessions in Redis or Valkey. Every method is one script and one round trip, so no reader sees half of anything. Expiry is
+//! the server's job, so `reclaim` does nothing: each session's TTL is its idle limit, and each owner's index outlives its
+//! sessions by an hour. Every answer arrives within the response time-out, or is [`StoreError::Unavailable`].
+//!
+//! # Deployment
+//!
+//! - **Version:** Redis 6.2 or later, or Valkey, on one server. The user needs `~sess* +@read +@write +@scripting
+//!   +@connection` (and `+info`, for the checks at start).
+//! - **Durability:** an acknowledged step survives a restart of Redis as far as its configuration makes it. With
+//!   `appendonly yes` and `appendfsync always` nothing is lost; with `everysec`, the last second's logouts may be; with
+//!   snapshots alone, minutes of them. A replica that takes over may lack what was acknowledged last.
+//! - **Memory:** `maxmemory-policy noeviction`. When memory is full, logins and writes fail with
+//!   [`StoreError::Unavailable`] while logouts and revocations still work. A policy that evicts may take an owner's index
+//!   and so hide sessions from [`end_all`](Store::end_all).
+//! - **Clocks:** limits are measured with the clocks of the web servers. Redis's clock reclaims and decides nothing.
+
+mod answer;
+mod keys;
+mod link;
+mod open;
+mod scripts;
+
+use std::fmt;
+use std::time::Duration;
+
+use redis::Value;
+
+use self::answer::{Answer, number, unexpected};
+use self::keys::{Names, from_member, member};
+use self::link::Link;
+use self::scripts::{Call, Scripts, with_delta};
+use super::codec::line;
+use super::{
+    Admission, Admitted, Committed, Cursor, Durability, Epoch, Listed, Loaded, Page, Store,
+    StoreError, StoreFuture,
+};
+use crate::lifecycle::{Delta, OwnerId, Record, SessionCap, UnixMs};
+use crate::token::{Bucket, SessionKey};
+
+pub use self::open::{RedisOpenError, RedisOptions};
+
+/// Sessions in Redis.
+pub struct RedisStore {
+    names: Names,
+    scripts: Scripts,
+    link: Link,
+}
+
+impl RedisStore {
+    /// Opens the store on one Redis server, and checks that it is there and will do.
+    ///
+    /// `url` is `redis://user:password@host:6379/0`; all but the host may be left out. The store keeps one connection,
+    /// which it shares and restores by itself. Call this on the Tokio runtime that will serve the requests.
+    ///
+    /// ```no_run
+    /// use jackline::store::redis::{RedisOptions, RedisStore};
+    ///
+    /// # async fn example() -> Result<(), jackline::store::redis::RedisOpenError> {
+    /// let store = RedisStore::connect("redis://127.0.0.1:6379", RedisOptions::default()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If an option will not do, or the server cannot be used. The message says what to do and holds no password.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub async fn connect(url: &str, options: RedisOptions) -> Result<Self, RedisOpenError> {
+        let opened = open::open(url, options).await?;
+        Ok(Self {
+            names: opened.names,
+            scripts: Scripts::new(),
+            link: Link::new(opened.dialer, opened.first),
+        })
+    }
+
+    async fn run(&self, call: Call<'_>) -> Result<Answer, StoreError> {
+        Answer::read(self.link.run(call).await?)
+    }
+
+    /// The name of the index of `owner`, who owns the session under `key`.
+    ///
+    /// A key in another bucket would be entered in an index that cannot lead to it, and would escape revocation (J4).
+    /// Whoever hands one in has a bug; nothing is stored.
+    fn index_for(&self, key: &SessionKey, owner: &OwnerId) -> Result<String, StoreError> {
+        if key.bucket() == Bucket::of(owner) {
+            Ok(self.names.index(owner))
+        } else {
+            Err(StoreError::unavailable(
+                "the key of an owner's session lies outside of the owner's bucket",
+            ))
+        }
+    }
+
+    async fn create(&self, key: &SessionKey, record: &Record) -> Result<(), StoreError> {
+        let mut call = self.scripts.create.call().key(self.names.session(key));
+        if let Some(owner) = record.owner() {
+            call = call.key(self.index_for(key, owner)?);
+        }
+        let call = call
+            .arg(line::encode(record))
+            .arg(member(key))
+            .number(record.meta.started.as_millis());
+        let answer = self.run(call).await?;
+        match answer.word() {
+            b"done" => Ok(()),
+            _ => Err(answer.refusal()),
+        }
+    }
+
+    async fn load(
+        &self,
+        key: &SessionKey,
+        step: Duration,
+        now: UnixMs,
+    ) -> Result<Loaded, StoreError> {
+        let call = self
+            .scripts
+            .load
+            .call()
+            .key(self.names.session(key))
+            .number(now.as_millis())
+            .number(whole_millis(step));
+        let answer = self.run(call).await?;
+        let record = || -> Result<_, StoreError> {
+            let line = answer.rest().first().ok_or_else(unexpected)?;
+            Ok(Box::new(line::decode_line(line)?))
+        };
+        match answer.word() {
+            b"absent" => Ok(Loaded::Absent),
+            b"expired" => Ok(Loaded::Expired(record()?)),
+            b"live" => Ok(Loaded::Live {
+                record: record()?,
+                renewed: false,
+            }),
+            b"renewed" => Ok(Loaded::Live {
+                record: record()?,
+                renewed: true,
+            }),
+            _ => Err(answer.refusal()),
+        }
+    }
+
+    async fn commit(
+        &self,
+        key: &SessionKey,
+        delta: &Delta,
+        now: UnixMs,
+    ) -> Result<Committed, StoreError> {
+        let call = self
+            .scripts
+            .commit
+            .call()
+            .key(self.names.session(key))
+            .number(now.as_millis());
+        self.run(with_delta(call, delta)).await?.committed()
+    }
+
+    async fn rotate(
+        &self,
+        old: &SessionKey,
+        new: &SessionKey,
+        owner: Option<&OwnerId>,
+        delta: &Delta,
+        now: UnixMs,
+    ) -> Result<Committed, StoreError> {
+        let mut call = self
+            .scripts
+            .rotate
+            .call()
+            .key(self.names.session(old))
+            .key(self.names.session(new));
+        if let Some(owner) = owner {
+            call = call.key(self.index_for(new, owner)?);
+        }
+        let call = call
+            .number(now.as_millis())
+            .arg(member(old))
+            .arg(member(new));
+        self.run(with_delta(call, delta)).await?.committed()
+    }
+
+    /// The one step whose keys may lie in different buckets: the session that a login replaces is a visitor's, or another
+    /// owner's. On one server that is no matter. On a cluster the replaced session has to be ended by a call of its own:
+    /// before this one, with `GETDEL`, if its data moves along (a crash in between costs a visitor's data, and never leaves
+    /// two sessions with it); after this one if not, so that a login that is refused costs nothing.
+    async fn admit(&self, admission: &Admission<'_>, now: UnixMs) -> Result<Admitted, StoreError> {
+        let Admission {
+            key, record, owner, ..
+        } = admission;
+        let mut call = self
+            .scripts
+            .admit
+            .call()
+            .key(self.names.session(key))
+            .key(self.index_for(key, owner)?)
+            .key(self.names.epoch(owner));
+        if let Some(replaced) = &admission.replaces {
+            call = call.key(self.names.session(replaced.key));
+            if let Some(other) = replaced.owner.filter(|other| other != owner) {
+                call = call.key(self.names.index(other));
+            }
+        }
+        let (at_cap, cap) = match admission.cap {
+            SessionCap::PruneOldest(cap) => ("prune", cap),
+            SessionCap::RefuseNewest(cap) => ("refuse", cap),
+            SessionCap::Unlimited => ("allow", 0),
+        };
+        let (replaced, carry) = match &admission.replaces {
+            Some(replaced) => (member(replaced.key), replaced.carry_data),
+            None => (String::new(), false),
+        };
+        let call = call
+            .number(now.as_millis())
+            .number(admission.epoch.0)
+            .arg(at_cap)
+            .number(cap.into())
+            .arg(line::encode(record))
+            .arg(member(key))
+            .number(record.meta.started.as_millis())
+            .arg(self.names.sessions_in(key.bucket()))
+            .arg(replaced)
+            .arg(if carry { "1" } else { "0" });
+        let answer = self.run(call).await?;
+        match answer.word() {
+            b"done" => {
+                let pruned: Result<_, _> = answer
+                    .rest()
+                    .iter()
+                    .map(|member| from_member(owner, member))
+                    .collect();
+                Ok(Admitted::Done { pruned: pruned? })
+            }
+            b"revoked" => Ok(Admitted::Revoked),
+            b"at cap" => Ok(Admitted::AtCap),
+            _ => Err(answer.refusal()),
+        }
+    }
+
+    async fn end(&self, key: &SessionKey, owner: Option<&OwnerId>) -> Result<bool, StoreError> {
+        let mut call = self.scripts.end.call().key(self.names.session(key));
+        if let Some(owner) = owner {
+            call = call.key(self.names.index(owner));
+        }
+        let answer = self.run(call.arg(member(key))).await?;
+        match answer.word() {
+            b"ended" => Ok(true),
+            b"absent" => Ok(false),
+            _ => Err(answer.refusal()),
+        }
+    }
+
+    async fn epoch(&self, owner: &OwnerId) -> Result<Epoch, StoreError> {
+        let mut get = redis::cmd("GET");
+        get.arg(self.names.epoch(owner));
+        match self.link.command(&get).await? {
+            Value::Nil => Ok(Epoch::default()),
+            Value::BulkString(digits) => number(&digits).map(Epoch),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn list(&self, owner: &OwnerId, page: Page, now: UnixMs) -> Result<Listed, StoreError> {
+        let mut call = self
+            .scripts
+            .list
+            .call()
+            .key(self.names.index(owner))
+            .number(now.as_millis())
+            .arg(self.names.sessions_in(Bucket::of(owner)))
+            .number(page.limit.into());
+        if let Some(Cursor(after)) = &page.after {
+            // A cursor that this store did not make may come from a user: it ends the list.
+            let Some((score, member)) = cursor_parts(owner, after) else {
+                return Ok(Listed {
+                    sessions: Vec::new(),
+                    next: None,
+                });
+            };
+            call = call.arg(score).arg(member);
+        }
+        let answer = self.run(call).await?;
+        let (b"page", [score, last, found @ ..]) = (answer.word(), answer.rest()) else {
+            return Err(answer.refusal());
+        };
+        let sessions = found
+            .chunks_exact(2)
+            .map(|pair| Ok((from_member(owner, &pair[0])?, line::decode_line(&pair[1])?)))
+            .collect::<Result<_, StoreError>>()?;
+        let next = (!last.is_empty()).then(|| {
+            let text = [score.as_slice(), b"-", last.as_slice()].concat();
+            Cursor(String::from_utf8_lossy(&text).into_owned())
+        });
+        Ok(Listed { sessions, next })
+    }
+
+    async fn end_all(
+        &self,
+        owner: &OwnerId,
+        except: Option<&SessionKey>,
+        now: UnixMs,
+    ) -> Result<u64, StoreError> {
+        let call = self
+            .scripts
+            .end_all
+            .call()
+            .key(self.names.index(owner))
+            .key(self.names.epoch(owner))
+            .number(now.as_millis())
+            .arg(self.names.sessions_in(Bucket::of(owner)))
+            .arg(except.map(member).unwrap_or_default());
+        let answer = self.run(call).await?;
+        match (answer.word(), answer.rest()) {
+            (b"done", [ended]) => number(ended),
+            _ => Err(answer.refusal()),
+        }
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // A write, since a Redis that is full, read-only or unable to save still answers `PING`.
+        let mut set = redis::cmd("SET");
+        set.arg(self.names.ping()).arg(1).arg("PX").arg(1000);
+        self.link.command(&set).await?;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("link", &self.link)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store for RedisStore {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Durable
+    }
+
+    fn create<'a>(&'a self, key: &'a SessionKey, record: &'a Record) -> StoreFuture<'a, ()> {
+        Box::pin(self.create(key, record))
+    }
+
+    fn load<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        step: Duration,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Loaded> {
+        Box::pin(self.load(key, step, now))
+    }
+
+    fn commit<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        delta: &'a Delta,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Committed> {
+        Box::pin(self.commit(key, delta, now))
+    }
+
+    fn rotate<'a>(
+        &'a self,
+        old: &'a SessionKey,
+        new: &'a SessionKey,
+        owner: Option<&'a OwnerId>,
+        delta: &'a Delta,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Committed> {
+        Box::pin(self.rotate(old, new, owner, delta, now))
+    }
+
+    fn admit<'a>(&'a self, admission: &'a Admission<'a>, now: UnixMs) -> StoreFuture<'a, Admitted> {
+        Box::pin(self.admit(admission, now))
+    }
+
+    fn end<'a>(&'a self, key: &'a SessionKey, owner: Option<&'a OwnerId>) -> StoreFuture<'a, bool> {
+        Box::pin(self.end(key, owner))
+    }
+
+    fn epoch<'a>(&'a self, owner: &'a OwnerId, _now: UnixMs) -> StoreFuture<'a, Epoch> {
+        Box::pin(self.epoch(owner))
+    }
+
+    fn list<'a>(&'a self, owner: &'a OwnerId, page: Page, now: UnixMs) -> StoreFuture<'a, Listed> {
+        Box::pin(self.list(owner, page, now))
+    }
+
+    fn end_all<'a>(
+        &'a self,
+        owner: &'a OwnerId,
+        except: Option<&'a SessionKey>,
+        now: UnixMs,
+    ) -> StoreFuture<'a, u64> {
+        Box::pin(self.end_all(owner, except, now))
+    }
+
+    fn reclaim(&self, _limit: u32, _now: UnixMs) -> StoreFuture<'_, u64> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
+    fn ping(&self) -> StoreFuture<'_, ()> {
+        Box::pin(self.ping())
+    }
+}
+
+/// Whole milliseconds, rounded up: a time in whole milliseconds reaches `duration` when it reaches this.
+fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+fn cursor_parts<'a>(owner: &OwnerId, cursor: &'a str) -> Option<(&'a str, &'a str)> {
+    let (score, member) = cursor.split_once('-')?;
+    let digits = !score.is_empty() && score.bytes().all(|b| b.is_ascii_digit());
+    (digits && from_member(owner, member.as_bytes()).is_ok()).then_some((score, member))
+}

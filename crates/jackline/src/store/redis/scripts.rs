@@ -1,0 +1,158 @@
+//! The scripts that run inside Redis. Each is one atomic step of the store's contract, takes the time from its caller, and
+//! reads and writes records as `store/codec.rs` does. A script reads and checks first and writes last, because Redis rolls
+//! nothing back.
+//!
+//! All names that the caller knows are handed in as `KEYS`. The names of sessions that a script finds in an owner's index it
+//! builds itself; they share the index's hash tag, so they lie on the same node of a cluster.
+
+use redis::Cmd;
+
+use crate::lifecycle::{Delta, MAX_COUNTER, Op};
+use crate::store::codec::encode_meta;
+
+/// A script and the SHA-1 that Redis knows it by.
+#[derive(Debug)]
+pub(super) struct Script {
+    code: &'static str,
+    sha: String,
+}
+
+impl Script {
+    fn new(code: &'static str) -> Self {
+        Self {
+            code,
+            sha: redis::Script::new(code).get_hash().to_owned(),
+        }
+    }
+
+    /// Starts a call of this script.
+    pub(super) fn call(&self) -> Call<'_> {
+        Call {
+            script: self,
+            keys: Vec::new(),
+            args: Vec::new(),
+        }
+    }
+}
+
+/// A call of a script, being put together.
+pub(super) struct Call<'a> {
+    script: &'a Script,
+    keys: Vec<String>,
+    args: Vec<Vec<u8>>,
+}
+
+impl Call<'_> {
+    #[must_use]
+    pub(super) fn key(mut self, name: String) -> Self {
+        self.keys.push(name);
+        self
+    }
+
+    #[must_use]
+    pub(super) fn arg(mut self, arg: impl Into<Vec<u8>>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    #[must_use]
+    pub(super) fn number(self, number: u64) -> Self {
+        self.arg(number.to_string())
+    }
+
+    /// Runs what Redis has of it.
+    pub(super) fn by_sha(&self) -> Cmd {
+        self.command("EVALSHA", &self.script.sha)
+    }
+
+    /// Brings the script along, for a Redis that has just started. It keeps it from then on.
+    pub(super) fn in_full(&self) -> Cmd {
+        self.command("EVAL", self.script.code)
+    }
+
+    fn command(&self, verb: &str, script: &str) -> Cmd {
+        let mut command = redis::cmd(verb);
+        command.arg(script).arg(self.keys.len());
+        for key in &self.keys {
+            command.arg(key);
+        }
+        for arg in &self.args {
+            command.arg(arg.as_slice());
+        }
+        command
+    }
+}
+
+/// One script for each method of the store.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    pub(super) create: Script,
+    pub(super) load: Script,
+    pub(super) commit: Script,
+    pub(super) rotate: Script,
+    pub(super) admit: Script,
+    pub(super) end: Script,
+    pub(super) end_all: Script,
+    pub(super) list: Script,
+}
+
+/// Lua has no way to include a file, so what scripts share is put in front of them here.
+macro_rules! script {
+    ($($file:literal),+) => {
+        Script::new(concat!($(include_str!($file), "\n"),+))
+    };
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            create: script!("record.lua", "index.lua", "create.lua"),
+            load: script!("record.lua", "load.lua"),
+            commit: script!("record.lua", "splice.lua", "apply.lua", "commit.lua"),
+            rotate: script!(
+                "record.lua",
+                "splice.lua",
+                "apply.lua",
+                "index.lua",
+                "rotate.lua"
+            ),
+            admit: script!("record.lua", "index.lua", "admit.lua"),
+            end: script!("index.lua", "end.lua"),
+            end_all: script!("end_all.lua"),
+            list: script!("record.lua", "list.lua"),
+        }
+    }
+}
+
+/// Adds what `apply.lua` reads.
+pub(super) fn with_delta<'a>(call: Call<'a>, delta: &Delta) -> Call<'a> {
+    let meta = delta.meta().map(encode_meta);
+    let mut call = call
+        .arg(meta.unwrap_or_default())
+        .arg(if delta.clears() { "1" } else { "0" })
+        .number(delta.max_data_bytes() as u64);
+    for (name, op) in delta.ops() {
+        let name = serde_json::to_string(name).expect("a string always serialises");
+        call = match op {
+            Op::Set(value) => call.arg("set").arg(name).arg(value.get()),
+            Op::Remove => call.arg("remove").arg(name),
+            Op::Increment(by) => {
+                let (one, other) = summands(*by);
+                call.arg("add")
+                    .arg(name)
+                    .arg(one.to_string())
+                    .arg(other.to_string())
+            }
+        };
+    }
+    call
+}
+
+/// An increment in two parts that Lua's doubles hold exactly. What is too large for that is too large for any counter, and
+/// stays so when it is cut.
+fn summands(by: i64) -> (i64, i64) {
+    let one = by.clamp(-MAX_COUNTER, MAX_COUNTER);
+    let other = (i128::from(by) - i128::from(one))
+        .clamp(i128::from(-MAX_COUNTER - 1), i128::from(MAX_COUNTER + 1));
+    (one, other as i64)
+}
