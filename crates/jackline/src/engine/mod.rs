@@ -390,9 +390,8 @@ impl ResponseChanges {
     ///   applications on the same registrable domain along.
     pub fn apply(self, headers: &mut HeaderMap) {
         const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-        if self.set_cookie.is_some() {
-            headers.insert(CACHE_CONTROL, NO_STORE);
-        } else if self.private && !headers.contains_key(CACHE_CONTROL) {
+        let kept_private = headers.contains_key(CACHE_CONTROL);
+        if self.set_cookie.is_some() || (self.private && !kept_private) {
             headers.insert(CACHE_CONTROL, NO_STORE);
         }
         if let Some(cookie) = self.set_cookie {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::SessionError;
@@ -81,7 +81,14 @@ impl Context {
 /// such a session's cookie must not: it would overwrite the cookie that won (J10).
 #[derive(Debug, Default)]
 pub(crate) struct RecentlyEnded {
-    inner: Mutex<(VecDeque<(SessionKey, UnixMs)>, HashSet<SessionKey>)>,
+    inner: Mutex<Ended>,
+}
+
+#[derive(Debug, Default)]
+struct Ended {
+    // Both hold the same keys: one in the order of their ends, one to look them up.
+    order: VecDeque<(SessionKey, UnixMs)>,
+    keys: HashSet<SessionKey>,
 }
 
 impl RecentlyEnded {
@@ -89,27 +96,25 @@ impl RecentlyEnded {
     const CAPACITY: usize = 16_384;
 
     pub(crate) fn note(&self, key: SessionKey, now: UnixMs) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let (queue, set) = &mut *inner;
-        while queue
-            .front()
-            .is_some_and(|(_, at)| queue.len() >= Self::CAPACITY || now.since(*at) > Self::KEEP)
-        {
-            if let Some((old, _)) = queue.pop_front() {
-                set.remove(&old);
+        let mut ended = self.lock();
+        while let Some((oldest, at)) = ended.order.front().copied() {
+            if ended.order.len() < Self::CAPACITY && now.since(at) <= Self::KEEP {
+                break;
             }
+            ended.order.pop_front();
+            ended.keys.remove(&oldest);
         }
-        if set.insert(key) {
-            queue.push_back((key, now));
+        if ended.keys.insert(key) {
+            ended.order.push_back((key, now));
         }
     }
 
     pub(crate) fn contains(&self, key: &SessionKey) -> bool {
-        self.inner
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .1
-            .contains(key)
+        self.lock().keys.contains(key)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ended> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

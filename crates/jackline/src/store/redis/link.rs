@@ -213,7 +213,7 @@ async fn keep(dialer: Dialer, publish: watch::Sender<State>, mut replace: Arc<No
             replace.notified().await;
         } else {
             publish.send_replace(State::Down(Failure::Lost));
-            tokio::time::sleep(pause.next()).await;
+            pause.wait().await;
         }
         publish.send_replace(State::Connecting);
         let live = loop {
@@ -221,7 +221,7 @@ async fn keep(dialer: Dialer, publish: watch::Sender<State>, mut replace: Arc<No
                 Ok(dialed) => break Live::from(dialed),
                 Err(error) => {
                     publish.send_replace(State::Down(Failure::from(&error)));
-                    tokio::time::sleep(pause.next()).await;
+                    pause.wait().await;
                 }
             }
         };
@@ -238,6 +238,14 @@ struct Pause {
 }
 
 impl Pause {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a pause between attempts is what this is"
+    )]
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.next()).await;
+    }
+
     const FIRST: Duration = Duration::from_millis(50);
     const LONGEST: Duration = Duration::from_secs(1);
 
