@@ -1,5 +1,4 @@
 //! The public promises of the library, kept against real engines.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod redis_server;
 mod store_redis;

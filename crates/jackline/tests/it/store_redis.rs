@@ -22,7 +22,7 @@ use jackline::token::{Bucket, SessionKey, SessionToken};
 use redis::aio::MultiplexedConnection;
 use serde_json::value::RawValue;
 
-use crate::redis_server::RedisServer;
+use testkit::redis::RedisServer;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_secs(30 * 60);

@@ -1,17 +1,14 @@
 //! A Redis of a test's own: started on a free loopback port with an empty folder, saving nothing, and gone with the test.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 
-/// How often a condition is looked at, and how long at most until it is given up.
-const EVERY: Duration = Duration::from_millis(5);
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::eventually;
 
 /// A running `redis-server`.
-pub(crate) struct RedisServer {
+#[derive(Debug)]
+pub struct RedisServer {
     port: u16,
     folder: tempfile::TempDir,
     arguments: Vec<String>,
@@ -20,17 +17,13 @@ pub(crate) struct RedisServer {
 
 impl RedisServer {
     /// Starts a server and waits until it answers.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// The same, with arguments of its own.
-    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
-        let port = TcpListener::bind(("127.0.0.1", 0))
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+    pub async fn start_with(arguments: &[&str]) -> Self {
+        let port = crate::free_port();
         let mut server = Self {
             port,
             folder: tempfile::tempdir().unwrap(),
@@ -42,16 +35,18 @@ impl RedisServer {
         server
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
         self.port
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Its address.
+    pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// Ends the server as a crash would.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -59,7 +54,7 @@ impl RedisServer {
     }
 
     /// Starts the server, on the port that it had. Does not wait.
-    pub(crate) fn start_again(&mut self) {
+    pub fn start_again(&mut self) {
         assert!(self.child.is_none(), "the server is running");
         let child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
@@ -76,17 +71,17 @@ impl RedisServer {
     }
 
     /// Stops the server's clock: it keeps its connections and answers nothing.
-    pub(crate) fn freeze(&self) {
+    pub fn freeze(&self) {
         self.signal("-STOP");
     }
 
     /// Lets a frozen server go on.
-    pub(crate) fn thaw(&self) {
+    pub fn thaw(&self) {
         self.signal("-CONT");
     }
 
     /// A connection for looking at what is stored.
-    pub(crate) async fn connection(&self) -> MultiplexedConnection {
+    pub async fn connection(&self) -> MultiplexedConnection {
         redis::Client::open(self.url())
             .unwrap()
             .get_multiplexed_async_connection()
@@ -94,7 +89,8 @@ impl RedisServer {
             .unwrap()
     }
 
-    pub(crate) async fn answers(&self) {
+    /// Waits until it answers.
+    pub async fn answers(&self) {
         eventually("the server answers", async || {
             let client = redis::Client::open(self.url()).unwrap();
             let Ok(mut connection) = client.get_multiplexed_async_connection().await else {
@@ -126,17 +122,4 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// Waits until `condition` holds, looking again and again.
-pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !condition().await {
-            tokio::time::sleep(EVERY).await;
-        }
-    };
-    assert!(
-        tokio::time::timeout(PATIENCE, wait).await.is_ok(),
-        "given up waiting: {what}"
-    );
 }

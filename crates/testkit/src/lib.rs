@@ -1,0 +1,44 @@
+//! Throwaway servers for the tests of this workspace: started on free loopback ports, kept in temporary folders, and gone with
+//! the test. Nothing here is published.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot start its server fails"
+)]
+
+pub mod redis;
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+/// How often a condition is looked at, and how long at most until it is given up.
+const EVERY: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A loopback port that nobody listens on. Between this call and its use another process may take it; a server that cannot
+/// listen then ends at once, and its test fails rather than talking to a stranger.
+#[must_use]
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// Waits until `condition` holds, looking again and again.
+///
+/// # Panics
+/// If it never does.
+pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let mut every = tokio::time::interval(EVERY);
+    let wait = async {
+        while !condition().await {
+            every.tick().await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(PATIENCE, wait).await.is_ok(),
+        "given up waiting: {what}"
+    );
+}
