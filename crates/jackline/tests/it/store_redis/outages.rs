@@ -11,6 +11,7 @@ use jackline::store::{Epoch, Loaded, Page, Replaced, Store, StoreError};
 use super::{
     MINUTE, Redis, admission, identity, now, owned_key, owner, set, visitor_key, visitor_record,
 };
+use testkit::eventually;
 use testkit::redis::RedisServer;
 
 /// The time-out of half a second, and as much again and more for a busy machine.

@@ -1,0 +1,260 @@
+//! The built program, run as a user runs it: in a folder of its own, on a free port, with nothing in its environment but what a
+//! test puts there. It logs at TRACE, and everything secret that passes by is remembered; when the test ends, none of it may
+//! stand anywhere in what the program printed (J6, S70).
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long a program may take to say something that is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A signing secret for tests.
+pub(crate) const SECRET: &str = "3b1f0c4d5e6a7980b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f6071829";
+
+/// A folder and an environment to run the program in, one after another or several at once.
+pub(crate) struct Place {
+    pub(crate) folder: Arc<TempDir>,
+    environment: BTreeMap<String, String>,
+    secrets: Secrets,
+}
+
+impl Place {
+    /// An empty folder, a free port, and the given settings.
+    pub(crate) fn new(settings: &[(&str, &str)]) -> Self {
+        let mut place = Self {
+            folder: Arc::new(TempDir::new().unwrap()),
+            environment: BTreeMap::new(),
+            secrets: Secrets::default(),
+        };
+        place.set("PORT", "0");
+        place.set("JACKLINE_LOG", "trace");
+        for (name, value) in settings {
+            place.set(name, value);
+        }
+        place
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        if name.starts_with("SESSION_SECRET") {
+            value.split(',').for_each(|secret| self.secrets.remember(secret));
+        }
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.environment.remove(name);
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The program with these arguments, not started yet.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jackline"));
+        command.args(arguments).current_dir(self.path()).env_clear().envs(&self.environment);
+        // The program finds git there, and nothing else.
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        self.run_with_input(arguments, "")
+    }
+
+    /// Runs the program to its end, with `input` on its standard input.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Ended {
+        use std::io::Write as _;
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A program that does not read ends early, and then the pipe is closed.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let ended = Ended {
+            status: output.status,
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        };
+        self.secrets.check(&ended.stdout, &ended.stderr);
+        ended
+    }
+
+    /// Starts the server and waits until it listens.
+    pub(crate) fn serve(&self) -> Program {
+        let mut child = self
+            .command(&["serve"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (said, heard) = channel();
+        let output = Arc::new(Mutex::new(String::new()));
+        let readers = vec![
+            follow(child.stdout.take().unwrap(), &output, Some(said)),
+            follow(child.stderr.take().unwrap(), &output, None),
+        ];
+        let mut program = Program {
+            child,
+            port: 0,
+            output,
+            heard,
+            readers,
+            secrets: self.secrets.clone(),
+            _folder: Arc::clone(&self.folder),
+        };
+        let listening = program.wait_for_line("Listening on ");
+        program.port = listening.trim().rsplit(':').next().unwrap().parse().unwrap();
+        program
+    }
+}
+
+/// A program that has ended.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A running server.
+pub(crate) struct Program {
+    child: Child,
+    pub(crate) port: u16,
+    output: Arc<Mutex<String>>,
+    heard: Receiver<String>,
+    readers: Vec<JoinHandle<()>>,
+    secrets: Secrets,
+    _folder: Arc<TempDir>,
+}
+
+impl Program {
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.port)
+    }
+
+    /// Waits until a line of standard output begins so, and returns it.
+    pub(crate) fn wait_for_line(&self, start: &str) -> String {
+        loop {
+            let line = self.heard.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+                panic!("the program never said {start:?}; it said:\n{}", self.output.lock().unwrap())
+            });
+            if line.starts_with(start) {
+                return line;
+            }
+        }
+    }
+
+    /// Waits for the security event called `name`, and returns it.
+    pub(crate) fn wait_for_event(&self, name: &str) -> Value {
+        loop {
+            let line = self.wait_for_line("{");
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if event["event"] == name {
+                return event;
+            }
+        }
+    }
+
+    /// The security events that were heard and not waited for yet.
+    pub(crate) fn events_so_far(&self) -> Vec<Value> {
+        self.heard.try_iter().filter_map(|line| serde_json::from_str(&line).ok()).collect()
+    }
+
+    /// Remembers what must never be printed.
+    pub(crate) fn remember_secret(&self, secret: &str) {
+        self.secrets.remember(secret);
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Asks the server to stop, and waits until it has. Returns its status and everything that it printed.
+    pub(crate) fn stop(mut self) -> (ExitStatus, String) {
+        self.signal("-TERM");
+        let status = self.child.wait().unwrap();
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        let output = self.output.lock().unwrap().clone();
+        (status, output)
+    }
+
+    /// Ends the server as a crash would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+        // A second panic while one is under way would end the whole test run.
+        if !std::thread::panicking() {
+            self.secrets.check(&self.output.lock().unwrap(), "");
+        }
+    }
+}
+
+fn follow(
+    stream: impl Read + Send + 'static,
+    output: &Arc<Mutex<String>>,
+    said: Option<std::sync::mpsc::Sender<String>>,
+) -> JoinHandle<()> {
+    let output = Arc::clone(output);
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let mut output = output.lock().unwrap();
+            output.push_str(&line);
+            output.push('\n');
+            drop(output);
+            if let Some(said) = &said {
+                let _ = said.send(line);
+            }
+        }
+    })
+}
+
+/// What must never be printed.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets(Arc<Mutex<Vec<String>>>);
+
+impl Secrets {
+    pub(crate) fn remember(&self, secret: &str) {
+        assert!(secret.len() >= 8, "too short to search for");
+        let mut secrets = self.0.lock().unwrap();
+        if !secrets.iter().any(|known| known == secret) {
+            secrets.push(secret.to_owned());
+        }
+    }
+
+    fn check(&self, stdout: &str, stderr: &str) {
+        for secret in self.0.lock().unwrap().iter() {
+            for (stream, text) in [("stdout", stdout), ("stderr", stderr)] {
+                let line = text.lines().find(|line| line.contains(secret.as_str()));
+                assert!(line.is_none(), "the secret {secret:?} stands on {stream}: {line:?}");
+            }
+        }
+    }
+}
