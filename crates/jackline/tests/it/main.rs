@@ -1,0 +1,3 @@
+//! The public promises of the library, in one binary.
+
+mod store_contract;
