@@ -1,4 +1,6 @@
-//! The public promises of the library, kept against real engines.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! The public promises of the library, in one binary: kept against real engines, and shown with a spy, a hand-held clock
+//! and a small browser.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod store_contract;
 mod store_redis;
