@@ -1,4 +1,4 @@
-//! The contract of a [`Store`](crate::store::Store) as tests that anybody's store can run. Each clause is a function
+//! The contract of a [`Store`] as tests that anybody's store can run. Each clause is a function
 //! of an empty store that panics when the store breaks its word; [`store_contract!`](crate::store_contract) makes a test
 //! of each.
 //!
