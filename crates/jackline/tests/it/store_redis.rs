@@ -250,6 +250,35 @@ async fn a_login_replaces_a_visitors_session_and_may_carry_its_data_as_it_is_by_
     assert_eq!(redis.keys("sess-owner:*").await.len(), 1);
 }
 
+// Proves: A2, J5
+#[tokio::test]
+async fn a_rotated_session_keeps_its_place_among_its_owners_logins() {
+    let redis = Redis::start().await;
+    let (alice, now) = (owner("alice"), now());
+    let later = now.after(MINUTE);
+    let (older, _) = redis.log_in(&alice, now).await;
+    let (newer, _) = redis.log_in(&alice, later).await;
+    let rotated = owned_key(&alice, 1);
+    redis
+        .store
+        .rotate(
+            &older,
+            &rotated,
+            Some(&alice),
+            &Delta::default(),
+            later.after(MINUTE),
+        )
+        .await
+        .unwrap();
+    let listed = redis
+        .store
+        .list(&alice, Page::first(), later)
+        .await
+        .unwrap();
+    let keys: Vec<_> = listed.sessions.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, [newer, rotated]);
+}
+
 // Proves: S37, J4
 #[tokio::test]
 async fn a_list_of_equally_old_sessions_is_paged_without_gaps_or_repeats() {
