@@ -27,9 +27,16 @@ fn disabling_a_user_ends_their_sessions_and_refuses_their_logins() {
         browser.log_in();
         let disabled = on.place.run(&["user", "disable", "alice"]);
         assert!(disabled.status.success(), "{}", disabled.stderr);
-        assert!(disabled.stdout.contains("one session is ended"), "{}", disabled.stdout);
+        assert!(
+            disabled.stdout.contains("one session is ended"),
+            "{}",
+            disabled.stdout
+        );
         assert_eq!(browser.get("/profile").status, 401);
-        assert_eq!(browser.log_in().seen(), (401, r#"{"error":"Invalid credentials"}"#));
+        assert_eq!(
+            browser.log_in().seen(),
+            (401, r#"{"error":"Invalid credentials"}"#)
+        );
         assert!(on.place.run(&["user", "enable", "alice"]).status.success());
         assert_eq!(browser.log_in().status, 200);
     });
@@ -43,20 +50,40 @@ fn an_administrator_lists_and_ends_sessions() {
         let (mut here, mut there) = (Browser::new(&program), Browser::new(&program));
         here.log_in();
         there.log_in();
-        let listed = on.place.run(&["sessions", "list", "--user", "alice", "--json"]);
+        let listed = on
+            .place
+            .run(&["sessions", "list", "--user", "alice", "--json"]);
         assert!(listed.status.success(), "{}", listed.stderr);
         let sessions: Value = serde_json::from_str(&listed.stdout).unwrap();
         assert_eq!(sessions.as_array().unwrap().len(), 2);
         let own = here.get("/sessions").json();
-        let own = own["sessions"].as_array().unwrap().iter().find(|s| s["current"] == true).unwrap().clone();
+        let own = own["sessions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|s| s["current"] == true)
+            .unwrap()
+            .clone();
         let handle = own["handle"].as_str().unwrap();
 
-        let ended = on.place.run(&["sessions", "end", "--user", "alice", handle]);
+        let ended = on
+            .place
+            .run(&["sessions", "end", "--user", "alice", handle]);
         assert!(ended.status.success(), "{}", ended.stderr);
         assert_eq!(here.get("/profile").status, 401);
         assert_eq!(there.get("/profile").status, 200);
-        assert!(!on.place.run(&["sessions", "end", "--user", "alice", handle]).status.success());
-        assert!(on.place.run(&["sessions", "end", "--user", "alice", "--all"]).status.success());
+        assert!(
+            !on.place
+                .run(&["sessions", "end", "--user", "alice", handle])
+                .status
+                .success()
+        );
+        assert!(
+            on.place
+                .run(&["sessions", "end", "--user", "alice", "--all"])
+                .status
+                .success()
+        );
         assert_eq!(there.get("/profile").status, 401);
     });
 }

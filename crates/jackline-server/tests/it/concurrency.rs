@@ -20,11 +20,16 @@ fn parallel_visits_are_counted_exactly_and_answered_distinctly() {
                 .map(|_| {
                     let mut browser = browser.at(&program);
                     scope.spawn(move || -> Vec<i64> {
-                        (0..20).map(|_| browser.get("/views").json()["views"].as_i64().unwrap()).collect()
+                        (0..20)
+                            .map(|_| browser.get("/views").json()["views"].as_i64().unwrap())
+                            .collect()
                     })
                 })
                 .collect();
-            workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+            workers
+                .into_iter()
+                .flat_map(|worker| worker.join().unwrap())
+                .collect()
         });
         seen.sort_unstable();
         assert_eq!(seen, (2..=201).collect::<Vec<i64>>());
@@ -46,11 +51,24 @@ fn parallel_patches_of_different_members_all_survive() {
                 scope.spawn(move || {
                     together.wait();
                     let patch = json!({ format!("key{n}"): n });
-                    assert_eq!(browser.send(Method::PATCH, "/session/data", Some(&patch)).status, 200);
+                    assert_eq!(
+                        browser
+                            .send(Method::PATCH, "/session/data", Some(&patch))
+                            .status,
+                        200
+                    );
                 });
             }
         });
-        assert_eq!(browser.get("/session/data").json().as_object().unwrap().len(), 50);
+        assert_eq!(
+            browser
+                .get("/session/data")
+                .json()
+                .as_object()
+                .unwrap()
+                .len(),
+            50
+        );
     });
 }
 
@@ -72,7 +90,10 @@ fn parallel_logins_keep_to_the_cap() {
                     })
                 })
                 .collect();
-            workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+            workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap())
+                .collect()
         });
         let alive = browsers
             .into_iter()

@@ -25,7 +25,11 @@ fn secrets_are_replaced_without_logging_anybody_out() {
         assert_eq!(browser.get("/profile").status, 200);
         let resigned = browser.cookies["sid"].clone();
         assert_ne!(resigned, old, "signed anew");
-        assert_eq!(resigned.split('.').next(), old.split('.').next(), "and the same session");
+        assert_eq!(
+            resigned.split('.').next(),
+            old.split('.').next(),
+            "and the same session"
+        );
         let cookies = browser.cookies.clone();
         drop(program);
 
@@ -35,7 +39,11 @@ fn secrets_are_replaced_without_logging_anybody_out() {
         browser.cookies = cookies;
         assert_eq!(browser.get("/profile").status, 200);
         browser.cookies.insert("sid".to_owned(), old);
-        assert_eq!(browser.get("/profile").status, 401, "the removed secret has stopped working");
+        assert_eq!(
+            browser.get("/profile").status,
+            401,
+            "the removed secret has stopped working"
+        );
     });
 }
 

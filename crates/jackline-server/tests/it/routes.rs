@@ -14,25 +14,47 @@ fn unsafe_requests_need_the_sessions_csrf_token() {
         let mut browser = Browser::new(&program);
         let invalid = (403, r#"{"error":"Invalid CSRF token"}"#);
         let patch = json!({ "theme": "dark" });
-        assert_eq!(browser.send(Method::PATCH, "/session/data", Some(&patch)).seen(), invalid);
+        assert_eq!(
+            browser
+                .send(Method::PATCH, "/session/data", Some(&patch))
+                .seen(),
+            invalid
+        );
 
         let token = browser.csrf_token();
         assert_ne!(token, browser.csrf_token(), "masked anew each time");
-        assert_eq!(browser.send(Method::PATCH, "/session/data", Some(&patch)).seen(), invalid);
         assert_eq!(
-            browser.send_safely(Method::PATCH, "/session/data", Some(&patch)).seen(),
+            browser
+                .send(Method::PATCH, "/session/data", Some(&patch))
+                .seen(),
+            invalid
+        );
+        assert_eq!(
+            browser
+                .send_safely(Method::PATCH, "/session/data", Some(&patch))
+                .seen(),
             (200, r#"{"theme":"dark"}"#)
         );
         let mut stranger = Browser::new(&program);
         let strangers = stranger.csrf_token();
         browser.headers.insert("x-csrf-token".to_owned(), strangers);
-        assert_eq!(browser.send(Method::PATCH, "/session/data", Some(&patch)).seen(), invalid);
+        assert_eq!(
+            browser
+                .send(Method::PATCH, "/session/data", Some(&patch))
+                .seen(),
+            invalid
+        );
 
         // The token from before the login is worthless after it.
         browser.headers.clear();
         assert_eq!(browser.log_in().status, 200);
         browser.headers.insert("x-csrf-token".to_owned(), token);
-        assert_eq!(browser.send(Method::PATCH, "/session/data", Some(&patch)).seen(), invalid);
+        assert_eq!(
+            browser
+                .send(Method::PATCH, "/session/data", Some(&patch))
+                .seen(),
+            invalid
+        );
     });
 }
 
@@ -54,8 +76,16 @@ fn session_data_is_merged_and_kept_as_it_was_written() {
         assert_eq!(browser.get("/session/data").json(), expected);
 
         for reserved in ["userId", "cookie", "role", "__proto__"] {
-            let answer = browser.send_safely(Method::PATCH, "/session/data", Some(&json!({ reserved: 1 })));
-            assert_eq!(answer.seen(), (400, r#"{"error":"Reserved member"}"#), "{reserved}");
+            let answer = browser.send_safely(
+                Method::PATCH,
+                "/session/data",
+                Some(&json!({ reserved: 1 })),
+            );
+            assert_eq!(
+                answer.seen(),
+                (400, r#"{"error":"Reserved member"}"#),
+                "{reserved}"
+            );
         }
         assert_eq!(browser.get("/session/data").json(), expected);
     });
@@ -76,25 +106,46 @@ fn a_user_sees_and_ends_their_sessions() {
         for browser in [&mut here, &mut there, &mut elsewhere] {
             assert_eq!(browser.log_in().status, 200);
         }
-        assert_eq!(Browser::new(&program).get("/sessions").seen(), (401, r#"{"error":"Not authenticated"}"#));
+        assert_eq!(
+            Browser::new(&program).get("/sessions").seen(),
+            (401, r#"{"error":"Not authenticated"}"#)
+        );
 
         let listed = here.get("/sessions").json();
         let sessions = listed["sessions"].as_array().unwrap();
         assert_eq!(sessions.len(), 3);
-        let own: Vec<_> = sessions.iter().filter(|session| session["current"] == true).collect();
+        let own: Vec<_> = sessions
+            .iter()
+            .filter(|session| session["current"] == true)
+            .collect();
         assert_eq!(own.len(), 1);
         assert_eq!(own[0]["device"], "Firefox on Linux");
         let theirs = there.get("/sessions").json();
-        let handle = theirs["sessions"].as_array().unwrap().iter().find(|s| s["current"] == true).unwrap()["handle"]
+        let handle = theirs["sessions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|s| s["current"] == true)
+            .unwrap()["handle"]
             .as_str()
             .unwrap()
             .to_owned();
 
         let path = format!("/sessions/{handle}");
-        assert_eq!(here.send_safely(Method::DELETE, &path, None).seen(), (200, r#"{"ok":true}"#));
+        assert_eq!(
+            here.send_safely(Method::DELETE, &path, None).seen(),
+            (200, r#"{"ok":true}"#)
+        );
         assert_eq!(there.get("/profile").status, 401);
-        assert_eq!(here.send_safely(Method::DELETE, &path, None).seen(), (404, r#"{"error":"Not found"}"#));
-        assert_eq!(here.send_safely(Method::DELETE, "/sessions/%00%ff'\"", None).status, 404);
+        assert_eq!(
+            here.send_safely(Method::DELETE, &path, None).seen(),
+            (404, r#"{"error":"Not found"}"#)
+        );
+        assert_eq!(
+            here.send_safely(Method::DELETE, "/sessions/%00%ff'\"", None)
+                .status,
+            404
+        );
 
         let answer = here.send_safely(Method::POST, "/sessions/end-others", None);
         assert_eq!(answer.seen(), (200, r#"{"ended":1,"ok":true}"#));
@@ -107,13 +158,18 @@ fn a_user_sees_and_ends_their_sessions() {
 #[test]
 fn another_users_session_is_unknown() {
     let on = on_sqlite();
-    let added = on.place.run_with_input(&["user", "add", "bob"], "a-long-password\n");
+    let added = on
+        .place
+        .run_with_input(&["user", "add", "bob"], "a-long-password\n");
     assert!(added.status.success(), "{}", added.stderr);
     let program = on.place.serve();
     let (mut alice, mut bob) = (Browser::new(&program), Browser::new(&program));
     alice.log_in();
     assert_eq!(bob.log_in_as("bob", "a-long-password").status, 200);
-    let handle = bob.get("/sessions").json()["sessions"][0]["handle"].as_str().unwrap().to_owned();
+    let handle = bob.get("/sessions").json()["sessions"][0]["handle"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let answer = alice.send_safely(Method::DELETE, &format!("/sessions/{handle}"), None);
     assert_eq!(answer.seen(), (404, r#"{"error":"Not found"}"#));
     assert_eq!(bob.get("/profile").status, 200);
@@ -152,12 +208,20 @@ fn a_new_password_ends_the_other_sessions_and_the_old_password() {
         here.log_in();
         there.log_in();
         let before = here.cookies["sid"].clone();
-        let short = here.send_safely(Method::POST, "/password", Some(&json!({ "newPassword": "short" })));
+        let short = here.send_safely(
+            Method::POST,
+            "/password",
+            Some(&json!({ "newPassword": "short" })),
+        );
         assert_eq!(short.status, 400);
 
         let new = "a-very-different-horse";
         program.remember_secret(new);
-        let answer = here.send_safely(Method::POST, "/password", Some(&json!({ "newPassword": new })));
+        let answer = here.send_safely(
+            Method::POST,
+            "/password",
+            Some(&json!({ "newPassword": new })),
+        );
         assert_eq!(answer.seen(), (200, r#"{"ok":true}"#));
         assert_ne!(here.cookies["sid"], before);
         assert_eq!(here.get("/profile").status, 200);
@@ -183,8 +247,17 @@ fn sensitive_actions_wait_for_a_recent_authentication() {
             answer = browser.send_safely(Method::POST, "/sessions/end-others", None);
         }
         assert_eq!(answer.seen(), required);
-        assert_eq!(browser.send_safely(Method::POST, "/password", Some(&body)).seen(), required);
-        assert_eq!(browser.get("/profile").status, 200, "everything else goes on");
+        assert_eq!(
+            browser
+                .send_safely(Method::POST, "/password", Some(&body))
+                .seen(),
+            required
+        );
+        assert_eq!(
+            browser.get("/profile").status,
+            200,
+            "everything else goes on"
+        );
     });
 }
 
@@ -197,8 +270,13 @@ fn every_answer_carries_the_security_headers() {
     for path in ["/", "/profile", "/nowhere", "/views"] {
         let answer = browser.get(path);
         for name in [
-            "content-security-policy", "strict-transport-security", "x-content-type-options", "x-frame-options",
-            "referrer-policy", "cross-origin-opener-policy", "cross-origin-resource-policy",
+            "content-security-policy",
+            "strict-transport-security",
+            "x-content-type-options",
+            "x-frame-options",
+            "referrer-policy",
+            "cross-origin-opener-policy",
+            "cross-origin-resource-policy",
         ] {
             assert!(answer.headers.contains_key(name), "{name} on {path}");
         }
@@ -244,10 +322,19 @@ fn unknown_paths_and_methods_say_so_in_json() {
     let on = on_sqlite();
     let program = on.place.serve();
     let mut browser = Browser::new(&program);
-    assert_eq!(browser.get("/nowhere").seen(), (404, r#"{"error":"Not found"}"#));
-    assert_eq!(browser.get("/login").seen(), (405, r#"{"error":"Method not allowed"}"#));
+    assert_eq!(
+        browser.get("/nowhere").seen(),
+        (404, r#"{"error":"Not found"}"#)
+    );
+    assert_eq!(
+        browser.get("/login").seen(),
+        (405, r#"{"error":"Method not allowed"}"#)
+    );
     assert_eq!(browser.get("/healthz").seen(), (200, r#"{"status":"ok"}"#));
-    assert_eq!(browser.get("/readyz").seen(), (200, r#"{"status":"ready"}"#));
+    assert_eq!(
+        browser.get("/readyz").seen(),
+        (200, r#"{"status":"ready"}"#)
+    );
 }
 
 // Proves: T11.1, T11.3, S69, S72, S75, S76
@@ -257,7 +344,10 @@ fn every_security_event_is_one_json_line() {
     let program = on.place.serve();
     program.wait_for_event("startup");
     let mut browser = Browser::new(&program);
-    browser.headers.insert("user-agent".to_owned(), r#"evil "quoted" \u001b[31m agent"#.to_owned());
+    browser.headers.insert(
+        "user-agent".to_owned(),
+        r#"evil "quoted" \u001b[31m agent"#.to_owned(),
+    );
     browser.log_in_as("alice", "wrong-horse");
     let failure = program.wait_for_event("login_failure");
     assert_eq!(failure["userId"], "user-1001");
@@ -267,13 +357,21 @@ fn every_security_event_is_one_json_line() {
     assert!(failure["ts"].as_str().unwrap().ends_with('Z'), "{failure}");
 
     browser.log_in();
-    assert_eq!(program.wait_for_event("login_success")["userId"], "user-1001");
+    assert_eq!(
+        program.wait_for_event("login_success")["userId"],
+        "user-1001"
+    );
     browser.send(Method::PATCH, "/session/data", Some(&json!({})));
     let csrf = program.wait_for_event("csrf_failure");
-    assert_eq!((&csrf["reason"], &csrf["path"]), (&json!("missing_token"), &json!("/session/data")));
+    assert_eq!(
+        (&csrf["reason"], &csrf["path"]),
+        (&json!("missing_token"), &json!("/session/data"))
+    );
     browser.post("/logout", &json!({}));
     program.wait_for_event("logout");
-    browser.cookies.insert("sid".to_owned(), "s%3Amade.up".to_owned());
+    browser
+        .cookies
+        .insert("sid".to_owned(), "s%3Amade.up".to_owned());
     browser.get("/profile?sid=s%3Asecret.in.the.query");
     let rejected = program.wait_for_event("session_rejected");
     assert_eq!(rejected["reason"], "malformed");

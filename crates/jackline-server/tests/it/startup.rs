@@ -18,8 +18,13 @@ fn all_mistakes_are_reported_at_once_without_a_secret() {
     let ended = place.run(&["serve"]);
     assert_eq!(ended.status.code(), Some(78), "{}", ended.stderr);
     for name in [
-        "SESSION_SECRET", "JACKLINE_STORE", "JACKLINE_COOKIE_SECURE", "JACKLINE_ABSOLUTE_TIMEOUT",
-        "JACKLINE_IDEL_TIMEOUT", "JACKLINE_IDLE_TIMEOUT", "JACKLINE_TRUSTED_PROXIES",
+        "SESSION_SECRET",
+        "JACKLINE_STORE",
+        "JACKLINE_COOKIE_SECURE",
+        "JACKLINE_ABSOLUTE_TIMEOUT",
+        "JACKLINE_IDEL_TIMEOUT",
+        "JACKLINE_IDLE_TIMEOUT",
+        "JACKLINE_TRUSTED_PROXIES",
     ] {
         assert!(ended.stderr.contains(name), "{name} in {}", ended.stderr);
     }
@@ -40,9 +45,17 @@ fn a_store_that_is_away_at_start_is_named_with_the_fix() {
         }
         let ended = place.run(&["serve"]);
         assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
-        assert!(ended.stderr.contains(&format!("127.0.0.1:{port}")), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains(&format!("127.0.0.1:{port}")),
+            "{}",
+            ended.stderr
+        );
         assert!(ended.stderr.contains("REDIS_URL"), "{}", ended.stderr);
-        assert!(!ended.stderr.contains("hidden-password"), "{}", ended.stderr);
+        assert!(
+            !ended.stderr.contains("hidden-password"),
+            "{}",
+            ended.stderr
+        );
     }
 }
 
@@ -69,19 +82,29 @@ fn production_believes_the_proxy_and_nobody_else() {
         "plain HTTP grants nothing"
     );
     let mut browser = Browser::new(&program);
-    browser.headers.insert("x-forwarded-proto".to_owned(), "https".to_owned());
-    browser.headers.insert("x-forwarded-for".to_owned(), "203.0.113.9".to_owned());
+    browser
+        .headers
+        .insert("x-forwarded-proto".to_owned(), "https".to_owned());
+    browser
+        .headers
+        .insert("x-forwarded-for".to_owned(), "203.0.113.9".to_owned());
     let login = browser.log_in_as("bob", "a-long-password");
     assert_eq!(login.status, 200, "{login:?}");
     let cookie = login.set_cookies()[0];
-    assert!(cookie.starts_with("__Host-sid=s%3A") && cookie.contains("; Secure"), "{cookie}");
+    assert!(
+        cookie.starts_with("__Host-sid=s%3A") && cookie.contains("; Secure"),
+        "{cookie}"
+    );
     assert_eq!(browser.get("/profile").status, 200);
     assert_eq!(program.wait_for_event("login_success")["ip"], "203.0.113.9");
 
     // The same cookie over plain HTTP is nobody's.
     browser.headers.clear();
     assert_eq!(browser.get("/profile").status, 401);
-    assert_eq!(program.wait_for_event("session_rejected")["reason"], "plaintext_transport");
+    assert_eq!(
+        program.wait_for_event("session_rejected")["reason"],
+        "plaintext_transport"
+    );
 }
 
 // Proves: J11
@@ -102,7 +125,9 @@ fn production_has_no_demo_user() {
     }
     let program = place.serve();
     let mut browser = Browser::new(&program);
-    browser.headers.insert("x-forwarded-proto".to_owned(), "https".to_owned());
+    browser
+        .headers
+        .insert("x-forwarded-proto".to_owned(), "https".to_owned());
     assert_eq!(browser.log_in().status, 401);
 }
 

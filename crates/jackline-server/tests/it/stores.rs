@@ -21,24 +21,40 @@ pub(crate) fn on_each_store(test: impl Fn(&mut On)) {
 }
 
 pub(crate) fn on_sqlite() -> On {
-    On { name: "sqlite", place: Place::new(&[]), redis: None }
+    On {
+        name: "sqlite",
+        place: Place::new(&[]),
+        redis: None,
+    }
 }
 
 pub(crate) fn on_redis() -> On {
     let redis = block_on(RedisServer::start());
     let place = Place::new(&[("REDIS_URL", &redis.url())]);
-    On { name: "redis", place, redis: Some(redis) }
+    On {
+        name: "redis",
+        place,
+        redis: Some(redis),
+    }
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 impl On {
     /// What Redis answers to a command, as `redis-cli` prints it.
     pub(crate) fn redis_cli(&self, arguments: &[&str]) -> String {
         let port = self.redis.as_ref().unwrap().port().to_string();
-        let output = std::process::Command::new("redis-cli").args(["-p", &port]).args(arguments).output().unwrap();
+        let output = std::process::Command::new("redis-cli")
+            .args(["-p", &port])
+            .args(arguments)
+            .output()
+            .unwrap();
         assert!(output.status.success());
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }

@@ -19,9 +19,18 @@ fn an_active_session_ends_at_its_absolute_limit() {
         }
         assert_eq!(answer.seen(), (401, r#"{"error":"Session expired"}"#));
         assert!(answer.set_cookies()[0].contains("Max-Age=0"), "{answer:?}");
-        assert_eq!(program.wait_for_event("absolute_timeout")["userId"], "user-1001");
-        assert_eq!(program.wait_for_event("session_use_after_expire")["owasp"], "session_use_after_expire");
-        assert_eq!(browser.get("/profile").seen(), (401, r#"{"error":"Not authenticated"}"#));
+        assert_eq!(
+            program.wait_for_event("absolute_timeout")["userId"],
+            "user-1001"
+        );
+        assert_eq!(
+            program.wait_for_event("session_use_after_expire")["owasp"],
+            "session_use_after_expire"
+        );
+        assert_eq!(
+            browser.get("/profile").seen(),
+            (401, r#"{"error":"Not authenticated"}"#)
+        );
         assert_eq!(browser.log_in().status, 200);
     });
 }

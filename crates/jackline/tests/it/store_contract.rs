@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jackline::store::Store;
 use jackline::store::memory::MemoryStore;
+use jackline::store::sqlite::SqliteStore;
 use jackline::testing::SpyStore;
 
 async fn in_memory() -> Arc<dyn Store> {
@@ -17,3 +18,11 @@ async fn spied_upon() -> Arc<dyn Store> {
 }
 
 jackline::store_contract!(spy, spied_upon());
+
+async fn in_sqlite() -> (Arc<dyn Store>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("sessions.db")).unwrap();
+    (Arc::new(store), folder)
+}
+
+jackline::store_contract!(sqlite, in_sqlite());

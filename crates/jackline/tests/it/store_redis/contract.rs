@@ -7,7 +7,7 @@ use jackline::store::Store;
 use jackline::store::redis::{RedisOptions, RedisStore};
 use tokio::sync::Mutex;
 
-use crate::redis_server::RedisServer;
+use testkit::redis::RedisServer;
 
 // Proves: J2, J3, J4, J5
 jackline::store_contract!(redis, fresh());
