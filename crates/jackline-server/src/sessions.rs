@@ -102,7 +102,12 @@ async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
         StoreEngine::Redis(url) => {
             let store = RedisStore::connect(url.expose(), RedisOptions::default())
                 .await
-                .with_context(|| format!("cannot reach the session store {}", url.place()))?;
+                .with_context(|| {
+                    format!(
+                        "cannot use the session store that REDIS_URL names, {}",
+                        url.place()
+                    )
+                })?;
             Arc::new(store)
         }
     })
