@@ -114,7 +114,7 @@ impl Store for JournalStore {
     }
 
     fn create<'a>(&'a self, key: &'a SessionKey, record: &'a Record) -> StoreFuture<'a, ()> {
-        let (key, record) = (*key, record.clone());
+        let (key, record) = (*key, Box::new(record.clone()));
         self.step(move |journal| {
             journal.must_be_new(&key)?;
             Ok((vec![Change::Put(key, record)], ()))
@@ -139,7 +139,7 @@ impl Store for JournalStore {
             let mut changes = vec![];
             let renewed = record.clocks.renewal_due(now, step);
             if renewed {
-                let mut seen = Record::clone(&record);
+                let mut seen = record.clone();
                 seen.clocks.seen = now;
                 changes.push(Change::Put(key, seen));
             }
@@ -155,7 +155,7 @@ impl Store for JournalStore {
     ) -> StoreFuture<'a, Committed> {
         let (key, delta) = (*key, delta.clone());
         self.step(move |journal| {
-            let Some(mut record) = journal.live(&key, now).cloned() else {
+            let Some(mut record) = journal.live(&key, now).cloned().map(Box::new) else {
                 return Ok((vec![], Committed::Gone));
             };
             let counters = change(&mut record, &delta, now)?;
@@ -175,7 +175,7 @@ impl Store for JournalStore {
         let (old, new, delta) = (*old, *new, delta.clone());
         self.step(move |journal| {
             journal.must_be_new(&new)?;
-            let Some(mut record) = journal.live(&old, now).cloned() else {
+            let Some(mut record) = journal.live(&old, now).cloned().map(Box::new) else {
                 return Ok((vec![], Committed::Gone));
             };
             let counters = change(&mut record, &delta, now)?;
@@ -185,7 +185,7 @@ impl Store for JournalStore {
     }
 
     fn admit<'a>(&'a self, admission: &'a Admission<'a>, now: UnixMs) -> StoreFuture<'a, Admitted> {
-        let (key, mut record) = (*admission.key, admission.record.clone());
+        let (key, mut record) = (*admission.key, Box::new(admission.record.clone()));
         let (owner, epoch, cap) = (admission.owner.clone(), admission.epoch, admission.cap);
         let replaces = admission
             .replaces
@@ -380,7 +380,7 @@ impl Journal {
         for change in changes {
             match change {
                 Change::Put(key, record) => {
-                    self.sessions.insert(key, record);
+                    self.sessions.insert(key, *record);
                 }
                 Change::End(key) => {
                     self.sessions.remove(&key);
@@ -405,7 +405,7 @@ impl Journal {
         let sessions = self
             .sessions
             .iter()
-            .map(|(key, record)| Change::Put(*key, record.clone()));
+            .map(|(key, record)| Change::Put(*key, Box::new(record.clone())));
         let epochs = self
             .epochs
             .iter()

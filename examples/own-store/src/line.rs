@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
     /// A session is there, and is this.
-    Put(SessionKey, Record),
+    Put(SessionKey, Box<Record>),
     /// A session is gone.
     End(SessionKey),
     /// An owner's epoch is this.
@@ -78,20 +78,23 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+impl From<&Record> for Session {
+    fn from(Record { clocks, meta, data }: &Record) -> Self {
+        Self {
+            seen: clocks.seen.as_millis(),
+            idle: millis(clocks.idle),
+            ends: clocks.ends.as_millis(),
+            version: clocks.version,
+            meta: meta.clone(),
+            data: data.to_json(),
+        }
+    }
+}
+
 impl From<&Change> for Written {
     fn from(change: &Change) -> Self {
         match change {
-            Change::Put(key, Record { clocks, meta, data }) => Self::Put(
-                key_text(key),
-                Session {
-                    seen: clocks.seen.as_millis(),
-                    idle: millis(clocks.idle),
-                    ends: clocks.ends.as_millis(),
-                    version: clocks.version,
-                    meta: meta.clone(),
-                    data: data.to_json(),
-                },
-            ),
+            Change::Put(key, record) => Self::Put(key_text(key), Session::from(record.as_ref())),
             Change::End(key) => Self::End(key_text(key)),
             Change::Epoch(owner, epoch) => Self::Epoch(owner.clone(), epoch.0),
             Change::Nothing => Self::Nothing,
@@ -110,7 +113,7 @@ impl Written {
                     version: session.version,
                 };
                 let (meta, data) = (session.meta, Data::from_json(&session.data).ok()?);
-                Change::Put(read_key(&key)?, Record { clocks, meta, data })
+                Change::Put(read_key(&key)?, Box::new(Record { clocks, meta, data }))
             }
             Self::End(key) => Change::End(read_key(&key)?),
             Self::Epoch(owner, epoch) => Change::Epoch(owner, Epoch(epoch)),
