@@ -1,5 +1,5 @@
-//! A store of one's own. `journal.rs` keeps sessions in one file and implements the whole contract; its last lines are the
-//! test that proves so. This program is `hello` over it: stop it, start it again, and the count goes on.
+//! A store of one's own. `store.rs` implements the whole contract over a journal file, and one line at its end proves so.
+//! This program is `hello` over it: stop it, start it again, and the count goes on.
 //!
 //! ```text
 //! cargo test -p example-own-store
@@ -14,6 +14,7 @@
 
 mod journal;
 mod line;
+mod store;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,7 +28,7 @@ use jackline::{Session, SessionError, SessionLayer};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use journal::JournalStore;
+use store::JournalStore;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
