@@ -532,6 +532,7 @@ impl Shared {
                 .emit();
         }
         let mut state = self.lock();
+        state.loaded = now;
         state.become_stored(token.clone(), *record, renewed, context.new_delta());
         if renewed {
             state.record.clocks.seen = now;
