@@ -2,9 +2,10 @@
 #![no_main]
 
 use jackline_server::config::{Environment, parse};
+use libfuzzer_sys::fuzz_target;
 
 // Proves: J11
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
     let nothing = Environment::from_iter(Vec::<(String, String)>::new());
     if let Err(mistakes) = parse(&nothing, Some(&text)) {

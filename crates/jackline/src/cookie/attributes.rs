@@ -431,6 +431,17 @@ mod tests {
         assert_eq!(mistakes.0.len(), 4);
     }
 
+    // Proves: S17
+    #[test]
+    fn no_limit_that_can_be_written_outlives_what_browsers_keep() {
+        let longest =
+            crate::lifecycle::IdleLimit::new(Duration::from_secs(30 * 24 * 3600)).unwrap();
+        let header = CookieSpec::production().set("v", longest.get());
+        assert!(text(&header).contains("Max-Age=2592000"));
+        let too_long = Duration::from_secs(400 * 24 * 3600 + 1);
+        assert!(crate::lifecycle::IdleLimit::new(too_long).is_err());
+    }
+
     // Proves: J6
     #[test]
     fn debug_output_of_the_header_hides_the_token() {
