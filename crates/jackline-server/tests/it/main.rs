@@ -5,6 +5,7 @@ mod bad_input;
 mod browser;
 mod command_line;
 mod concurrency;
+mod costs;
 mod outages;
 mod program;
 mod restarts;
