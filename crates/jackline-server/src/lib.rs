@@ -7,6 +7,7 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod connections;
 pub mod error;
 pub mod logging;
 pub mod passwords;

@@ -8,9 +8,11 @@ use axum::routing::{delete, get, post};
 use jackline::SessionLayer;
 use jackline::headers::SecurityHeadersLayer;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::app::App;
 use crate::body::MAX_BODY_BYTES;
+use crate::connections::BODY_PATIENCE;
 use crate::error::ApiError;
 use crate::routes::{
     csrf_token, data, health, login, logout, password, profile, reauth, root, sessions, views,
@@ -43,6 +45,7 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(SecurityHeadersLayer::default())
         .layer(axum::middleware::from_fn(announce_close))
+        .layer(RequestBodyTimeoutLayer::new(BODY_PATIENCE))
         .with_state(app)
 }
 

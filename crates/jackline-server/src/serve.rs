@@ -17,10 +17,7 @@ use crate::app::{App, NowMs};
 use crate::config::Config;
 use crate::passwords::{NewPassword, PasswordHasher};
 use crate::users::{self, Users};
-use crate::{clock, router, sessions};
-
-/// How long requests that are under way may take once the server was told to stop.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+use crate::{clock, connections, router, sessions};
 
 /// How often records that have run out are reclaimed, and how many at a time.
 const RECLAIM_EVERY: Duration = Duration::from_secs(30);
@@ -59,35 +56,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         .local_addr()
         .context("cannot tell the address that is listened on")?;
     let (stop, stopped) = watch::channel(false);
-    let reclaiming = tokio::spawn(reclaim(engine.clone(), stopped.clone()));
+    let reclaiming = tokio::spawn(reclaim(engine.clone(), stopped));
     // Before anything is said: whoever reads the lines may at once send the signal.
     let signals = signals()?;
     say(&banner(&config, &engine, address));
     SecurityEvent::new(EventKind::Startup).emit();
 
-    let service = router::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let mut told = stopped.clone();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-        let _ = told.wait_for(|stop| *stop).await;
-    });
-    let mut serving = std::pin::pin!(server.into_future());
-    let result = tokio::select! {
-        result = &mut serving => result.context("the server failed"),
-        () = signals => {
-            let _ = stop.send(true);
-            match tokio::time::timeout(SHUTDOWN_LIMIT, &mut serving).await {
-                Ok(result) => result.context("the server failed"),
-                Err(_) => {
-                    tracing::warn!("some requests were not finished within the limit for stopping");
-                    Ok(())
-                }
-            }
-        }
-    };
+    connections::serve(listener, router::router(app), signals).await;
     let _ = stop.send(true);
     let _ = reclaiming.await;
     SecurityEvent::new(EventKind::Shutdown).emit();
-    result
+    Ok(())
 }
 
 /// In development there is a demo user, and in production there is none: whoever could log in with a published password loses

@@ -212,3 +212,21 @@ fn a_token_in_the_query_is_ignored() {
     let mut thief = Browser::new(&program);
     assert_eq!(thief.get(&format!("/profile?sid={value}")).status, 401);
 }
+
+#[test]
+fn clients_that_keep_the_server_waiting_are_cut_off() {
+    let on = on_sqlite();
+    let program = on.place.serve();
+    std::thread::scope(|scope| {
+        for beginning in ["", "GET / HTTP/1.1\r\nHost: local"] {
+            // Reads until the server closes the connection.
+            scope.spawn(|| assert_eq!(raw(&program, beginning.as_bytes()), ""));
+        }
+        scope.spawn(|| {
+            let beginning = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                             Content-Length: 50\r\n\r\n{";
+            let answer = raw(&program, beginning.as_bytes());
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        });
+    });
+}

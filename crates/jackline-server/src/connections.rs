@@ -1,0 +1,119 @@
+//! Accepts connections, bounded in number and in patience: a client that sends its request a byte at a time is cut off, one
+//! that sends nothing does not stay, and when the server is told to stop, it stops accepting, finishes what is under way, and
+//! leaves what takes too long.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt as _;
+
+/// How many connections there may be at once. More wait in the system's own queue.
+const MAX_CONNECTIONS: usize = 4_096;
+
+/// How long a client may take for the head of a request, the pause since its last one included.
+const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long a client may pause while it sends a body.
+pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long requests that are under way may take once the server was told to stop.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The pause after the system refuses to accept, for want of file descriptors for example.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `router` until `stop` resolves, and then what is under way.
+pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let accepting = async {
+        loop {
+            // The semaphore is never closed.
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok((stream, peer)) => attend(stream, peer, &router, place, &graceful),
+                // The client has gone again. Anything else concerns the machine, and passes or does not.
+                Err(error) if is_clients(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "connections cannot be accepted");
+                    pause(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = stop => {}
+    }
+    drop(listener);
+    if tokio::time::timeout(SHUTDOWN_PATIENCE, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("some requests were not finished within the limit for stopping");
+    }
+}
+
+/// Serves one connection on a task of its own.
+fn attend(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: &Router,
+    place: OwnedSemaphorePermit,
+    graceful: &GracefulShutdown,
+) {
+    // Answers are small; waiting for more to send would only delay them. If it cannot be had, they are delayed.
+    let _ = stream.set_nodelay(true);
+    let service = router
+        .clone()
+        .map_request(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request
+        });
+    // HTTP/1.1 alone: that is what proxies speak to servers behind them, and browsers want TLS for anything later.
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE);
+    let connection =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection = graceful.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+        drop(place);
+    });
+}
+
+fn is_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a pause before the next try is what this is"
+)]
+async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
