@@ -38,7 +38,11 @@ impl Answer {
     }
 
     pub(crate) fn set_cookies(&self) -> Vec<&str> {
-        self.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect()
+        self.headers
+            .get_all("set-cookie")
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect()
     }
 }
 
@@ -50,7 +54,12 @@ impl<'a> Browser<'a> {
             .timeout_global(Some(std::time::Duration::from_secs(60)))
             .build()
             .new_agent();
-        Self { program, agent, cookies: BTreeMap::new(), headers: BTreeMap::new() }
+        Self {
+            program,
+            agent,
+            cookies: BTreeMap::new(),
+            headers: BTreeMap::new(),
+        }
     }
 
     /// The same browser, looking at another instance of the server.
@@ -72,7 +81,12 @@ impl<'a> Browser<'a> {
     }
 
     /// An unsafe request with the session's CSRF token.
-    pub(crate) fn send_safely(&mut self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+    pub(crate) fn send_safely(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Answer {
         let token = self.csrf_token();
         self.headers.insert("x-csrf-token".to_owned(), token);
         let answer = self.send(method, path, body);
@@ -94,13 +108,22 @@ impl<'a> Browser<'a> {
 
     pub(crate) fn log_in_as(&mut self, username: &str, password: &str) -> Answer {
         self.program.remember_secret(password);
-        self.post("/login", &serde_json::json!({ "username": username, "password": password }))
+        self.post(
+            "/login",
+            &serde_json::json!({ "username": username, "password": password }),
+        )
     }
 
     pub(crate) fn send(&mut self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let mut request = Request::builder().method(method).uri(self.program.url(path));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(self.program.url(path));
         if !self.cookies.is_empty() {
-            let pairs: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let pairs: Vec<_> = self
+                .cookies
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             request = request.header("cookie", pairs.join("; "));
         }
         for (name, value) in &self.headers {

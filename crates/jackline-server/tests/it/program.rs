@@ -45,7 +45,9 @@ impl Place {
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         if name.starts_with("SESSION_SECRET") {
-            value.split(',').for_each(|secret| self.secrets.remember(secret));
+            value
+                .split(',')
+                .for_each(|secret| self.secrets.remember(secret));
         }
         self.environment.insert(name.to_owned(), value.to_owned());
     }
@@ -61,7 +63,11 @@ impl Place {
     /// The program with these arguments, not started yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jackline"));
-        command.args(arguments).current_dir(self.path()).env_clear().envs(&self.environment);
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .envs(&self.environment);
         // The program finds git there, and nothing else.
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
@@ -119,7 +125,13 @@ impl Place {
             _folder: Arc::clone(&self.folder),
         };
         let listening = program.wait_for_line("Listening on ");
-        program.port = listening.trim().rsplit(':').next().unwrap().parse().unwrap();
+        program.port = listening
+            .trim()
+            .rsplit(':')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
         program
     }
 }
@@ -151,7 +163,10 @@ impl Program {
     pub(crate) fn wait_for_line(&self, start: &str) -> String {
         loop {
             let line = self.heard.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-                panic!("the program never said {start:?}; it said:\n{}", self.output.lock().unwrap())
+                panic!(
+                    "the program never said {start:?}; it said:\n{}",
+                    self.output.lock().unwrap()
+                )
             });
             if line.starts_with(start) {
                 return line;
@@ -172,7 +187,10 @@ impl Program {
 
     /// The security events that were heard and not waited for yet.
     pub(crate) fn events_so_far(&self) -> Vec<Value> {
-        self.heard.try_iter().filter_map(|line| serde_json::from_str(&line).ok()).collect()
+        self.heard
+            .try_iter()
+            .filter_map(|line| serde_json::from_str(&line).ok())
+            .collect()
     }
 
     /// Remembers what must never be printed.
@@ -181,7 +199,10 @@ impl Program {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        let sent = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 
@@ -253,7 +274,10 @@ impl Secrets {
         for secret in self.0.lock().unwrap().iter() {
             for (stream, text) in [("stdout", stdout), ("stderr", stderr)] {
                 let line = text.lines().find(|line| line.contains(secret.as_str()));
-                assert!(line.is_none(), "the secret {secret:?} stands on {stream}: {line:?}");
+                assert!(
+                    line.is_none(),
+                    "the secret {secret:?} stands on {stream}: {line:?}"
+                );
             }
         }
     }

@@ -65,12 +65,9 @@ impl Delta {
         self.ops.insert(name.into(), Op::Set(value));
     }
 
-    /// Removes a member.
+    /// Removes a member. Set again in the same delta it keeps its place; set in a later one it goes last.
     pub fn remove(&mut self, name: impl Into<String>) {
-        // Moved to the end: a later `set` of the same name must put the member last, as a removal and a fresh insertion would.
-        let name = name.into();
-        self.ops.shift_remove(&name);
-        self.ops.insert(name, Op::Remove);
+        self.ops.insert(name.into(), Op::Remove);
     }
 
     /// Adds to a member. An increment of a member that this delta already sets or increments is not expressible in one

@@ -106,10 +106,23 @@ pub struct Identity {
     /// Whose session this is.
     #[serde(rename = "owner")]
     pub id: OwnerId,
-    /// The name to show, as it was at login.
+    /// The name to show, as it was at login: at most [`Identity::MAX_NAME_BYTES`].
     pub name: String,
     /// The role, as it was at login.
     pub role: Role,
+}
+
+impl Identity {
+    /// The longest name that is kept, in bytes.
+    pub const MAX_NAME_BYTES: usize = 512;
+
+    /// An identity. A longer name is cut.
+    #[must_use]
+    pub fn new(id: OwnerId, name: impl Into<String>, role: Role) -> Self {
+        let mut name = name.into();
+        name.truncate(name.floor_char_boundary(Self::MAX_NAME_BYTES));
+        Self { id, name, role }
+    }
 }
 
 /// What is known about a session besides its clocks and its data. Changes as a whole, and only by rotation or by a
@@ -117,7 +130,7 @@ pub struct Identity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// Who is logged in; `None` for a visitor.
-    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// When the session was first stored.
     pub created: UnixMs,

@@ -84,11 +84,7 @@ impl Session {
             return Err(SessionError::LoginTooSlow);
         }
         let token = context.fresh_token(Some(Bucket::of(&attempt.owner)))?;
-        let identity = Identity {
-            id: attempt.owner,
-            name: name.into(),
-            role,
-        };
+        let identity = Identity::new(attempt.owner, name, role);
         let record = Record::logged_in(identity, &context.policy, self.0.request.origin(), now);
         let carry = context.policy.pre_login_data() == PreLoginData::Carry;
         self.0

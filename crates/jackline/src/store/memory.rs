@@ -212,7 +212,9 @@ impl Tables {
                 return Ok(Admitted::AtCap);
             }
             SessionCap::RefuseNewest(_) => Vec::new(),
-            SessionCap::PruneOldest(cap) => others.split_off((cap as usize - 1).min(others.len())),
+            SessionCap::PruneOldest(cap) => {
+                others.split_off((cap as usize).saturating_sub(1).min(others.len()))
+            }
         };
         let mut record = admission.record.clone();
         if let Some(replaced) = &admission.replaces {

@@ -1,4 +1,4 @@
-//! The contract of a [`Store`](crate::store::Store) as tests that anybody's store can run. Each clause is a function
+//! The contract of a [`Store`] as tests that anybody's store can run. Each clause is a function
 //! of an empty store that panics when the store breaks its word; [`store_contract!`](crate::store_contract) makes a test
 //! of each.
 //!
@@ -120,6 +120,7 @@ macro_rules! store_contract {
                 an_expired_record_is_as_it_was_or_gone,
                 every_record_keeps_the_idle_limit_it_was_granted,
                 renewal_is_due_at_the_step_and_not_before,
+                of_concurrent_loads_one_renews,
                 a_renewal_moves_the_idle_deadline_and_nothing_else,
                 a_load_past_the_idle_limit_renews_nothing,
                 past_the_absolute_limit_a_record_is_returned_but_never_renewed,

@@ -240,3 +240,6 @@ impl Store for SpyStore {
         self.call("ping", Box::pin(async { self.inner.ping().await }))
     }
 }
+
+#[cfg(test)]
+mod tests;

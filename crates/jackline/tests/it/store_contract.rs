@@ -1,12 +1,28 @@
-//! Every store of this crate keeps the store contract.
+//! Every store of this crate keeps the store contract, and so does the spy around one.
 
 use std::sync::Arc;
 
 use jackline::store::Store;
 use jackline::store::memory::MemoryStore;
+use jackline::store::sqlite::SqliteStore;
+use jackline::testing::SpyStore;
 
 async fn in_memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())
 }
 
 jackline::store_contract!(memory, in_memory());
+
+async fn spied_upon() -> Arc<dyn Store> {
+    Arc::new(SpyStore::new(in_memory().await))
+}
+
+jackline::store_contract!(spy, spied_upon());
+
+async fn in_sqlite() -> (Arc<dyn Store>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("sessions.db")).unwrap();
+    (Arc::new(store), folder)
+}
+
+jackline::store_contract!(sqlite, in_sqlite());

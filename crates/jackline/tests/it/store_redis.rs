@@ -2,6 +2,7 @@
 //! Beside it: what it says when Redis is full, frozen, restarted or gone (`outages`), and that a delta means inside Redis
 //! what it means in Rust (`deltas`).
 
+mod contract;
 mod deltas;
 mod outages;
 
@@ -269,6 +270,35 @@ async fn a_login_replaces_a_visitors_session_and_may_carry_its_data_as_it_is_by_
     assert!(redis.record(&next, now).await.data.is_empty());
     assert_eq!(redis.keys("sess:*").await.len(), 1);
     assert_eq!(redis.keys("sess-owner:*").await.len(), 1);
+}
+
+// Proves: A2, J5
+#[tokio::test]
+async fn a_rotated_session_keeps_its_place_among_its_owners_logins() {
+    let redis = Redis::start().await;
+    let (alice, now) = (owner("alice"), now());
+    let later = now.after(MINUTE);
+    let (older, _) = redis.log_in(&alice, now).await;
+    let (newer, _) = redis.log_in(&alice, later).await;
+    let rotated = owned_key(&alice, 1);
+    redis
+        .store
+        .rotate(
+            &older,
+            &rotated,
+            Some(&alice),
+            &Delta::default(),
+            later.after(MINUTE),
+        )
+        .await
+        .unwrap();
+    let listed = redis
+        .store
+        .list(&alice, Page::first(), later)
+        .await
+        .unwrap();
+    let keys: Vec<_> = listed.sessions.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, [newer, rotated]);
 }
 
 // Proves: S37, J4

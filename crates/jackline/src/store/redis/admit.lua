@@ -65,7 +65,7 @@ if replaced then
 end
 local answer = { 'done' }
 if at_cap == 'prune' then
-  for place = #others - cap + 1, 1, -1 do
+  for place = #others - math.max(cap - 1, 0), 1, -1 do
     redis.call('DEL', prefix .. others[place])
     leave(index, others[place])
     answer[#answer + 1] = others[place]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::scene::{
-    ABSOLUTE, IDLE, Login, MS, STEP, Scene, applied, key_of, owner, set, visitor_key,
+    ABSOLUTE, IDLE, Login, MS, STEP, Scene, applied, key_of, owner, race, set, visitor_key,
 };
 use crate::lifecycle::{Delta, SessionCap};
 use crate::store::{Admitted, Committed, Loaded, Store};
@@ -128,6 +128,22 @@ pub async fn renewal_is_due_at_the_step_and_not_before(store: Arc<dyn Store>) {
         },
         "after the renewal"
     );
+}
+
+/// Of many loads at once when the step is due, one renews.
+// Proves: J5, J9
+pub async fn of_concurrent_loads_one_renews(store: Arc<dyn Store>) {
+    let scene = Scene::new(store);
+    let key = scene.visit("{}").await;
+    let renewed = race((0..16).map(|_| {
+        let scene = scene.clone();
+        async move {
+            let loaded = scene.load(&key, scene.at(STEP)).await;
+            matches!(loaded, Loaded::Live { renewed: true, .. })
+        }
+    }))
+    .await;
+    assert_eq!(renewed.iter().filter(|renewed| **renewed).count(), 1);
 }
 
 /// A renewed session lives an idle limit from its renewal, exactly.

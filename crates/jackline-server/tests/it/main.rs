@@ -1,0 +1,15 @@
+//! The built program, seen from outside: what it answers, what it prints, and what it refuses.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_input;
+mod browser;
+mod command_line;
+mod concurrency;
+mod outages;
+mod program;
+mod restarts;
+mod routes;
+mod startup;
+mod stores;
+mod timeouts;
+mod transcripts;

@@ -1,0 +1,214 @@
+//! Opening the file: who may read it, how it is synced, and whether it is ours.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+/// `JLS1`: says whose file it is.
+const APPLICATION_ID: i64 = 0x4a4c_5331;
+const SCHEMA_VERSION: i64 = 1;
+
+/// How long a statement waits for another process's transaction. Well under the engine's own time-out, so that the reason is
+/// reported rather than guessed.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// The same while opening, when a dozen processes may start at once.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why the file cannot be the session store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqliteOpenError {
+    /// The file cannot be created.
+    #[error("cannot create {}: {source}; create its folder, and let this user write there", path.display())]
+    Create {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// SQLite cannot open or read it.
+    #[error("cannot open {}: {source}; check that it is a SQLite file that this user may write", path.display())]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: rusqlite::Error,
+    },
+    /// The file is a database of something else.
+    #[error("{} is a database of another program; name another file", path.display())]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A later version of Jackline wrote it.
+    #[error("{} was written by a later version (schema {found}); run that version, or name another file", path.display())]
+    TooNew {
+        /// Which file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+    },
+    /// No thread could be started.
+    #[error("cannot start a thread for the session store: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Creates the file, if it is not there, for this user alone. SQLite gives the files beside it the same mode.
+pub(super) fn create(path: &Path) -> Result<(), SqliteOpenError> {
+    // Only a file that was not there is opened here: closing one that SQLite has open would drop its locks (POSIX).
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(SqliteOpenError::Create {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// The connection that writes. Creates the tables if they are not there.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, SqliteOpenError> {
+    let wrap = |source| SqliteOpenError::Open {
+        path: path.to_owned(),
+        source,
+    };
+    let mut db = open(path).map_err(wrap)?;
+    db.busy_timeout(OPENING_TIMEOUT).map_err(wrap)?;
+    prepare(&mut db, path)?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(wrap)?;
+    Ok(db)
+}
+
+/// A connection that reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, SqliteOpenError> {
+    let wrap = |source| SqliteOpenError::Open {
+        path: path.to_owned(),
+        source,
+    };
+    let db = open(path).map_err(wrap)?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(wrap)?;
+    db.pragma_update(None, "query_only", true).map_err(wrap)?;
+    Ok(db)
+}
+
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.set_prepared_statement_cache_capacity(32);
+    Ok(db)
+}
+
+fn prepare(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
+    let wrap = |source| SqliteOpenError::Open {
+        path: path.to_owned(),
+        source,
+    };
+    check_owner(db, path)?;
+    // A commit is on disk when it returns, also after a loss of power.
+    db.pragma_update(None, "synchronous", "FULL")
+        .map_err(wrap)?;
+    // Overwrites what is deleted where that costs no extra write: sessions hold personal data.
+    db.pragma_update(None, "secure_delete", "FAST")
+        .map_err(wrap)?;
+    switch_to_wal(db).map_err(wrap)?;
+    let transaction = db
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(wrap)?;
+    // Again, now that nobody else can be creating the tables.
+    check_owner(&transaction, path)?;
+    if version(&transaction).map_err(wrap)? == 0 {
+        transaction.execute_batch(SCHEMA).map_err(wrap)?;
+        transaction
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .map_err(wrap)?;
+        transaction
+            .pragma_update(None, "user_version", SCHEMA_VERSION)
+            .map_err(wrap)?;
+    }
+    transaction.commit().map_err(wrap)
+}
+
+/// Write-ahead logging lets readers read while the writer writes. SQLite does not wait for others in every step of the
+/// switch, so when several processes make it at once, each tries until it is made.
+fn switch_to_wal(db: &Connection) -> rusqlite::Result<()> {
+    let mut tries = 0;
+    loop {
+        match db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
+        {
+            Ok(_) => return Ok(()),
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && tries < 1_000 =>
+            {
+                tries += 1;
+                std::thread::yield_now();
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn check_owner(db: &Connection, path: &Path) -> Result<(), SqliteOpenError> {
+    let wrap = |source| SqliteOpenError::Open {
+        path: path.to_owned(),
+        source,
+    };
+    let application: i64 = db
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(wrap)?;
+    let tables: i64 = db
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(wrap)?;
+    if application != APPLICATION_ID && (application != 0 || tables > 0) {
+        return Err(SqliteOpenError::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    let found = version(db).map_err(wrap)?;
+    if found > SCHEMA_VERSION {
+        return Err(SqliteOpenError::TooNew {
+            path: path.to_owned(),
+            found,
+        });
+    }
+    Ok(())
+}
+
+fn version(db: &Connection) -> rusqlite::Result<i64> {
+    db.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Not `WITHOUT ROWID`: rows are some hundred bytes and up to a quarter of a megabyte, and such a table would keep them in the
+/// inner pages of its tree, where a look-up wants small keys.
+///
+/// `key` is the bucket, big-endian, and the digest, so that it sorts as `SessionKey` does. All times are milliseconds.
+const SCHEMA: &str = "
+CREATE TABLE sessions (
+    key BLOB NOT NULL UNIQUE,
+    owner TEXT,
+    started INTEGER NOT NULL,
+    seen INTEGER NOT NULL,
+    idle INTEGER NOT NULL,
+    ends INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    idle_deadline INTEGER NOT NULL,
+    meta TEXT NOT NULL,
+    data TEXT NOT NULL
+) STRICT;
+CREATE INDEX sessions_of_owner ON sessions (owner, started, key) WHERE owner IS NOT NULL;
+CREATE INDEX sessions_by_deadline ON sessions (idle_deadline);
+CREATE TABLE owners (
+    owner TEXT NOT NULL PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    set_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";

@@ -1,0 +1,397 @@
+//! The store contract's steps as statements. Each runs inside a transaction (or, if it only reads, is a single statement).
+
+use std::time::Duration;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
+
+use crate::lifecycle::{Delta, OwnerId, Record, SessionCap, UnixMs};
+use crate::store::codec::{clocks, decode, encode_meta};
+use crate::store::{
+    Admission, Admitted, Committed, CorruptRecord, Cursor, Epoch, Listed, Loaded, Page, StoreError,
+};
+use crate::token::{Bucket, SessionKey};
+
+/// How long an epoch is remembered: longer than any login takes.
+const EPOCH_KEPT: Duration = Duration::from_secs(3600);
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+pub(super) fn create(db: &Connection, key: &SessionKey, record: &Record) -> Result<()> {
+    if exists(db, key)? {
+        return Err(StoreError::Conflict);
+    }
+    insert(db, key, record)
+}
+
+pub(super) fn load(db: &Connection, key: &SessionKey, now: UnixMs) -> Result<Loaded> {
+    Ok(match find(db, key)? {
+        None => Loaded::Absent,
+        Some(record) if record.clocks.idle_expired(now) => Loaded::Expired(Box::new(record)),
+        Some(record) => Loaded::Live {
+            record: Box::new(record),
+            renewed: false,
+        },
+    })
+}
+
+pub(super) fn load_and_renew(
+    db: &Connection,
+    key: &SessionKey,
+    step: Duration,
+    now: UnixMs,
+) -> Result<Loaded> {
+    let loaded = load(db, key, now)?;
+    let Loaded::Live { record, .. } = loaded else {
+        return Ok(loaded);
+    };
+    let renewed = record.clocks.renewal_due(now, step);
+    if renewed {
+        let deadline = now.after(record.clocks.idle);
+        db.prepare_cached("UPDATE sessions SET seen = ?2, idle_deadline = ?3 WHERE key = ?1")?
+            .execute(params![Key(*key), now.as_millis(), deadline.as_millis()])?;
+    }
+    Ok(Loaded::Live { record, renewed })
+}
+
+pub(super) fn commit(
+    db: &Connection,
+    key: &SessionKey,
+    delta: &Delta,
+    now: UnixMs,
+) -> Result<Committed> {
+    let Some(mut record) = find_live(db, key, now)? else {
+        return Ok(Committed::Gone);
+    };
+    let counters = apply(&mut record, delta, now)?;
+    update(db, key, key, &record)?;
+    Ok(Committed::Applied { counters })
+}
+
+pub(super) fn rotate(
+    db: &Connection,
+    old: &SessionKey,
+    new: &SessionKey,
+    delta: &Delta,
+    now: UnixMs,
+) -> Result<Committed> {
+    if exists(db, new)? {
+        return Err(StoreError::Conflict);
+    }
+    let Some(mut record) = find_live(db, old, now)? else {
+        return Ok(Committed::Gone);
+    };
+    let counters = apply(&mut record, delta, now)?;
+    update(db, old, new, &record)?;
+    Ok(Committed::Applied { counters })
+}
+
+/// An [`Admission`] that another thread can carry out.
+pub(super) struct Login {
+    key: SessionKey,
+    record: Record,
+    owner: OwnerId,
+    epoch: Epoch,
+    cap: SessionCap,
+    replaces: Option<(SessionKey, bool)>,
+}
+
+impl Login {
+    pub(super) fn of(admission: &Admission<'_>) -> Self {
+        Self {
+            key: *admission.key,
+            record: admission.record.clone(),
+            owner: admission.owner.clone(),
+            epoch: admission.epoch,
+            cap: admission.cap,
+            replaces: admission
+                .replaces
+                .as_ref()
+                .map(|replaced| (*replaced.key, replaced.carry_data)),
+        }
+    }
+}
+
+pub(super) fn admit(db: &Connection, login: &Login, now: UnixMs) -> Result<Admitted> {
+    if exists(db, &login.key)? {
+        return Err(StoreError::Conflict);
+    }
+    if epoch(db, &login.owner)? != login.epoch {
+        return Ok(Admitted::Revoked);
+    }
+    let others = || -> Result<Vec<SessionKey>> {
+        let mut keys = live_keys(db, &login.owner, now)?;
+        keys.retain(|key| login.replaces.is_none_or(|(replaced, _)| *key != replaced));
+        Ok(keys)
+    };
+    let pruned = match login.cap {
+        SessionCap::Unlimited => Vec::new(),
+        SessionCap::RefuseNewest(cap) if others()?.len() >= cap as usize => {
+            return Ok(Admitted::AtCap);
+        }
+        SessionCap::RefuseNewest(_) => Vec::new(),
+        SessionCap::PruneOldest(cap) => {
+            let mut others = others()?;
+            others.split_off((cap as usize).saturating_sub(1).min(others.len()))
+        }
+    };
+    let mut record = login.record.clone();
+    if let Some((replaced, carry_data)) = login.replaces {
+        if carry_data && let Some(old) = find_live(db, &replaced, now)? {
+            record.data = old.data;
+        }
+        end(db, &replaced)?;
+    }
+    for key in &pruned {
+        end(db, key)?;
+    }
+    insert(db, &login.key, &record)?;
+    Ok(Admitted::Done { pruned })
+}
+
+pub(super) fn end(db: &Connection, key: &SessionKey) -> Result<bool> {
+    let ended = db
+        .prepare_cached("DELETE FROM sessions WHERE key = ?1")?
+        .execute([Key(*key)])?;
+    Ok(ended > 0)
+}
+
+pub(super) fn epoch(db: &Connection, owner: &OwnerId) -> Result<Epoch> {
+    let epoch = db
+        .prepare_cached("SELECT epoch FROM owners WHERE owner = ?1")?
+        .query_row([owner.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(Epoch(epoch.unwrap_or_default()))
+}
+
+pub(super) fn list(db: &Connection, owner: &OwnerId, page: &Page, now: UnixMs) -> Result<Listed> {
+    // One more than asked for shows whether there is a next page.
+    let (started, key) = match &page.after {
+        None => (UnixMs::MAX.as_millis() + 1, Vec::new()),
+        Some(cursor) => position(cursor).unwrap_or_default(),
+    };
+    let mut statement = db.prepare_cached(
+        "SELECT seen, idle, ends, version, meta, data, key FROM sessions
+         WHERE owner = ?1 AND idle_deadline > ?2 AND (started, key) < (?3, ?4)
+         ORDER BY started DESC, key DESC LIMIT ?5",
+    )?;
+    let limit = i64::from(page.limit);
+    let rows = statement.query_map(
+        params![owner.as_str(), now.as_millis(), started, key, limit + 1],
+        |row| Ok((row.get::<_, Key>(6)?.0, read(row))),
+    )?;
+    let mut sessions = Vec::new();
+    for row in rows {
+        let (key, record) = row?;
+        sessions.push((key, record?));
+    }
+    let more = sessions.len() > page.limit as usize;
+    sessions.truncate(page.limit as usize);
+    let next = sessions
+        .last()
+        .filter(|_| more)
+        .map(|(key, record)| cursor(record.meta.started, key));
+    Ok(Listed { sessions, next })
+}
+
+pub(super) fn end_all(
+    db: &Connection,
+    owner: &OwnerId,
+    except: Option<&SessionKey>,
+    now: UnixMs,
+) -> Result<u64> {
+    let next = epoch(db, owner)?.next(now);
+    db.prepare_cached("INSERT OR REPLACE INTO owners (owner, epoch, set_at) VALUES (?1, ?2, ?3)")?
+        .execute(params![owner.as_str(), next.0, now.as_millis()])?;
+    let ended = db
+        .prepare_cached("DELETE FROM sessions WHERE owner = ?1 AND key IS NOT ?2")?
+        .execute(params![owner.as_str(), except.map(|key| Key(*key))])?;
+    Ok(ended as u64)
+}
+
+pub(super) fn reclaim(db: &Connection, limit: u32, now: UnixMs) -> Result<u64> {
+    let gone = db
+        .prepare_cached(
+            "DELETE FROM sessions WHERE rowid IN
+             (SELECT rowid FROM sessions WHERE idle_deadline <= ?1 LIMIT ?2)",
+        )?
+        .execute(params![now.as_millis(), limit])?;
+    let forgotten = now
+        .as_millis()
+        .saturating_sub(u64::try_from(EPOCH_KEPT.as_millis()).unwrap_or(u64::MAX));
+    db.prepare_cached("DELETE FROM owners WHERE set_at < ?1")?
+        .execute([forgotten])?;
+    Ok(gone as u64)
+}
+
+pub(super) fn limit_pages(db: &Connection, pages: u32) -> Result<()> {
+    db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+    Ok(())
+}
+
+/// What an error of SQLite means to whoever asked.
+pub(super) fn translated(error: rusqlite::Error) -> StoreError {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..) => {
+            CorruptRecord::new("a column cannot be read").into()
+        }
+        rusqlite::Error::SqliteFailure(failure, _)
+            if matches!(
+                failure.code,
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase
+            ) =>
+        {
+            CorruptRecord::new("the database file is damaged").into()
+        }
+        other => StoreError::unavailable(other),
+    }
+}
+
+fn exists(db: &Connection, key: &SessionKey) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM sessions WHERE key = ?1")?
+        .exists([Key(*key)])?)
+}
+
+fn find(db: &Connection, key: &SessionKey) -> Result<Option<Record>> {
+    db.prepare_cached("SELECT seen, idle, ends, version, meta, data FROM sessions WHERE key = ?1")?
+        .query_row([Key(*key)], |row| Ok(read(row)))
+        .optional()?
+        .transpose()
+}
+
+fn find_live(db: &Connection, key: &SessionKey, now: UnixMs) -> Result<Option<Record>> {
+    Ok(find(db, key)?.filter(|record| !record.clocks.idle_expired(now)))
+}
+
+/// The owner's live sessions, newest login first.
+fn live_keys(db: &Connection, owner: &OwnerId, now: UnixMs) -> Result<Vec<SessionKey>> {
+    let mut statement = db.prepare_cached(
+        "SELECT key FROM sessions WHERE owner = ?1 AND idle_deadline > ?2 ORDER BY started DESC, key DESC",
+    )?;
+    let keys = statement.query_map(params![owner.as_str(), now.as_millis()], |row| {
+        row.get::<_, Key>(0)
+    })?;
+    keys.map(|key| Ok(key?.0)).collect()
+}
+
+fn insert(db: &Connection, key: &SessionKey, record: &Record) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO sessions (key, owner, started, seen, idle, ends, version, idle_deadline, meta, data)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        Key(*key),
+        record.owner().map(OwnerId::as_str),
+        record.meta.started.as_millis(),
+        record.clocks.seen.as_millis(),
+        millis(record.clocks.idle),
+        record.clocks.ends.as_millis(),
+        record.clocks.version,
+        record.clocks.idle_deadline().as_millis(),
+        encode_meta(&record.meta),
+        record.data.to_json(),
+    ])?;
+    Ok(())
+}
+
+/// Writes what a delta may have changed, under a new key if there is one.
+fn update(db: &Connection, old: &SessionKey, new: &SessionKey, record: &Record) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE sessions SET key = ?2, owner = ?3, started = ?4, seen = ?5, version = ?6, idle_deadline = ?7,
+         meta = ?8, data = ?9 WHERE key = ?1",
+    )?
+    .execute(params![
+        Key(*old),
+        Key(*new),
+        record.owner().map(OwnerId::as_str),
+        record.meta.started.as_millis(),
+        record.clocks.seen.as_millis(),
+        record.clocks.version,
+        record.clocks.idle_deadline().as_millis(),
+        encode_meta(&record.meta),
+        record.data.to_json(),
+    ])?;
+    Ok(())
+}
+
+fn apply(record: &mut Record, delta: &Delta, now: UnixMs) -> Result<Vec<i64>> {
+    let applied = delta.apply(&mut record.data)?;
+    if let Some(meta) = delta.meta() {
+        record.meta = meta.clone();
+    }
+    record.clocks.seen = record.clocks.seen.max(now);
+    record.clocks.version += 1;
+    Ok(applied.counters)
+}
+
+fn read(row: &Row<'_>) -> Result<Record> {
+    let clocks = clocks(row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+    let text = |column| -> Result<&str> {
+        row.get_ref(column)?
+            .as_str()
+            .map_err(|_| CorruptRecord::new("a column is not text").into())
+    };
+    Ok(decode(clocks, text(4)?, text(5)?)?)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn cursor(started: UnixMs, key: &SessionKey) -> Cursor {
+    let digits: String = Key(*key)
+        .bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Cursor(format!("{}-{digits}", started.as_millis()))
+}
+
+/// Where a cursor points; `None` for one that this store never made, which leads to an empty page.
+fn position(Cursor(text): &Cursor) -> Option<(u64, Vec<u8>)> {
+    let (started, digits) = text.split_once('-')?;
+    let bytes = digits.as_bytes().chunks(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    let started = started
+        .parse::<u64>()
+        .ok()
+        .filter(|started| *started <= UnixMs::MAX.as_millis())?;
+    Some((started, bytes.collect::<Option<_>>()?))
+}
+
+/// A key as its column holds it.
+struct Key(SessionKey);
+
+impl Key {
+    const BYTES: usize = 34;
+
+    fn bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..2].copy_from_slice(&self.0.bucket().number().to_be_bytes());
+        bytes[2..].copy_from_slice(self.0.digest());
+        bytes
+    }
+}
+
+impl ToSql for Key {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.bytes().to_vec().into())
+    }
+}
+
+impl FromSql for Key {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let (bucket, digest) = value
+            .as_blob()?
+            .split_first_chunk::<2>()
+            .ok_or(FromSqlError::InvalidType)?;
+        let digest = digest.try_into().map_err(|_| FromSqlError::InvalidType)?;
+        let bucket = Bucket::from_random(*bucket);
+        Ok(Self(SessionKey::from_parts(bucket, digest)))
+    }
+}

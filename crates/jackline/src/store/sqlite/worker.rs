@@ -1,0 +1,247 @@
+//! The threads that work on the file, and how others wait for them. Whatever is waited for is either done and on disk, or
+//! answered with an error; nothing waits for ever, since a queue that is full is an error too.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::connection::SqliteOpenError;
+use super::tables::translated;
+use crate::store::{StoreError, StoreFuture};
+
+/// How many pieces of work may wait. More than that is a store that does not keep up.
+const QUEUE: usize = 4_096;
+
+/// How many pieces of work share one transaction at most, so that the first need not wait for a crowd.
+const BATCH: usize = 256;
+
+/// The thread that writes.
+pub(super) struct Writer {
+    worker: Worker,
+    transactions: Arc<AtomicU64>,
+}
+
+impl Writer {
+    pub(super) fn start(db: Connection) -> Result<Self, SqliteOpenError> {
+        let transactions = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&transactions);
+        let worker = Worker::start("jackline-sqlite-writer", move |jobs| {
+            write_batches(&db, jobs, &counter)
+        })?;
+        Ok(Self {
+            worker,
+            transactions,
+        })
+    }
+
+    /// Runs `work` inside a transaction. The answer comes after the commit.
+    pub(super) fn run<'a, T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreFuture<'a, T> {
+        self.worker.submit(work)
+    }
+
+    pub(super) fn transactions(&self) -> u64 {
+        self.transactions.load(Ordering::Relaxed)
+    }
+}
+
+/// A thread that reads.
+pub(super) struct Reader {
+    worker: Worker,
+}
+
+impl Reader {
+    pub(super) fn start(db: Connection) -> Result<Self, SqliteOpenError> {
+        let worker = Worker::start("jackline-sqlite-reader", move |jobs| {
+            for mut job in jobs {
+                if job.is_awaited() {
+                    run(&mut *job, &db);
+                    job.answer(Ok(()));
+                }
+            }
+        })?;
+        Ok(Self { worker })
+    }
+
+    pub(super) fn run<'a, T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreFuture<'a, T> {
+        self.worker.submit(work)
+    }
+}
+
+fn write_batches(db: &Connection, jobs: Receiver<Box<dyn Job>>, transactions: &AtomicU64) {
+    while let Ok(first) = jobs.recv() {
+        let mut batch = vec![first];
+        batch.extend(jobs.try_iter().take(BATCH - 1));
+        // Whoever has given up was told nothing, so nothing need be done.
+        batch.retain(|job| job.is_awaited());
+        if batch.is_empty() {
+            continue;
+        }
+        let outcome = transact(db, &mut batch);
+        if outcome.is_ok() {
+            transactions.fetch_add(1, Ordering::Relaxed);
+        } else if !db.is_autocommit() {
+            // If even this fails, the next BEGIN does too, and everybody is told so until SQLite has recovered.
+            let _ = db.execute_batch("ROLLBACK");
+        }
+        for job in batch {
+            job.answer(outcome.as_ref().map_err(ToString::to_string).copied());
+        }
+    }
+}
+
+/// Runs a batch in one transaction, each job in a savepoint of its own.
+fn transact(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
+    db.execute_batch("BEGIN IMMEDIATE")?;
+    for job in batch {
+        db.execute_batch("SAVEPOINT job")?;
+        if !run(&mut **job, db) {
+            // A full disk or a failing one takes the whole transaction back, and with it the jobs before this one.
+            if db.is_autocommit() {
+                return Err(rusqlite::Error::InvalidQuery);
+            }
+            db.execute_batch("ROLLBACK TO job")?;
+        }
+        db.execute_batch("RELEASE job")?;
+    }
+    db.execute_batch("COMMIT")
+}
+
+/// Runs a job. Says whether it succeeded; a panic is a failure of that job alone.
+fn run(job: &mut dyn Job, db: &Connection) -> bool {
+    catch_unwind(AssertUnwindSafe(|| job.run(db))).unwrap_or_else(|_| {
+        tracing::error!("a piece of the session store's work panicked");
+        false
+    })
+}
+
+/// A thread and the queue that it works off.
+struct Worker {
+    // `None` only while the worker is dropped.
+    queue: Option<SyncSender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    fn start(
+        name: &str,
+        work: impl FnOnce(Receiver<Box<dyn Job>>) + Send + 'static,
+    ) -> Result<Self, SqliteOpenError> {
+        let (queue, jobs) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || work(jobs))?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
+    }
+
+    fn submit<'a, T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreFuture<'a, T> {
+        let (answer, awaited) = oneshot::channel();
+        let job = Work {
+            work: Some(work),
+            result: None,
+            answer,
+        };
+        let queued = self
+            .queue
+            .as_ref()
+            .is_some_and(|queue| queue.try_send(Box::new(job)).is_ok());
+        Box::pin(async move {
+            if !queued {
+                return Err(StoreError::unavailable(
+                    "too much work is waiting for the file",
+                ));
+            }
+            // The sender is dropped without an answer only when the store is.
+            awaited
+                .await
+                .unwrap_or_else(|_| Err(StoreError::unavailable("the store is closed")))
+        })
+    }
+}
+
+impl Drop for Worker {
+    /// Works off what is waiting, and closes the file.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Worker")
+    }
+}
+
+/// A piece of work that somebody waits for.
+trait Job: Send {
+    /// Whether anybody still does.
+    fn is_awaited(&self) -> bool;
+    /// Does it. Says whether that succeeded.
+    fn run(&mut self, db: &Connection) -> bool;
+    /// Tells what came of it, given what came of the transaction.
+    fn answer(self: Box<Self>, transaction: Result<(), String>);
+}
+
+struct Work<T, F> {
+    work: Option<F>,
+    result: Option<Result<T, StoreError>>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Work<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
+{
+    fn is_awaited(&self) -> bool {
+        !self.answer.is_closed()
+    }
+
+    fn run(&mut self, db: &Connection) -> bool {
+        // Each job runs once.
+        let Some(work) = self.work.take() else {
+            return false;
+        };
+        let result = work(db);
+        let succeeded = result.is_ok();
+        self.result = Some(result);
+        succeeded
+    }
+
+    fn answer(self: Box<Self>, transaction: Result<(), String>) {
+        let result = match (self.result, transaction) {
+            // A job that was refused changed nothing, whatever became of the others.
+            (Some(Err(error)), _) => Err(error),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (_, Err(error)) => Err(StoreError::unavailable(error)),
+            (None, Ok(())) => Err(StoreError::unavailable("the work was not finished")),
+        };
+        let _ = self.answer.send(result);
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        translated(error)
+    }
+}
