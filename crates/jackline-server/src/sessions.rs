@@ -65,7 +65,7 @@ pub async fn engine(config: &Config) -> anyhow::Result<Engine> {
         .build()?)
 }
 
-fn keyring(config: &Config) -> anyhow::Result<Keyring> {
+pub(crate) fn keyring(config: &Config) -> anyhow::Result<Keyring> {
     let secrets = config.signing.secrets(&config.data_dir)?;
     let mut keys = secrets
         .iter()
@@ -90,7 +90,7 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
     .build()?)
 }
 
-async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     Ok(match &config.store.engine {
         StoreEngine::Memory => Arc::new(MemoryStore::new()),
         StoreEngine::Sqlite => {
