@@ -109,8 +109,8 @@ impl Look<'_> {
         match self.config {
             Err(mistakes) => settings::mistakes(mistakes, &mut report),
             Ok(config) => {
-                settings::sound(config, &around, &mut report);
-                let runs = same_address && seen.answered;
+                let ours = settings::sound(config, &around, &mut report);
+                let runs = ours && seen.answered;
                 store::look(config, runs, self.now_ms, &mut report).await;
             }
         }

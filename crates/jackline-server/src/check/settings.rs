@@ -60,8 +60,8 @@ fn topic_of(mistake: &Mistake) -> Topic {
     }
 }
 
-/// Looks at settings that hold no mistake.
-pub(super) fn sound(config: &Config, around: &Around<'_>, report: &mut Report) {
+/// Looks at settings that hold no mistake. Returns whether the server that was visited has these settings.
+pub(super) fn sound(config: &Config, around: &Around<'_>, report: &mut Report) -> bool {
     let ours = restarts(config, around, report);
     // In front of browsers everywhere, development is a mistake that no setting alone shows.
     let exposed = ours && around.seen.over_https && !config.deployment.is_production();
@@ -86,6 +86,7 @@ pub(super) fn sound(config: &Config, around: &Around<'_>, report: &mut Report) {
             humantime::format_duration(limits.admin_absolute())
         ),
     );
+    ours
 }
 
 fn deployment(config: &Config, exposed: bool, report: &mut Report) {
