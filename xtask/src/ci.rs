@@ -105,3 +105,28 @@ fn docs() -> Result<()> {
         run::cargo("doc --workspace --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    // Proves: T1.1
+    #[test]
+    fn the_lockfile_fixes_every_dependency_to_a_released_version() {
+        let lock: toml::Table = include_str!("../../Cargo.lock").parse().unwrap();
+        let packages = lock["package"].as_array().unwrap();
+        let bought: Vec<_> = packages
+            .iter()
+            .filter(|package| package.get("source").is_some())
+            .collect();
+        assert!(bought.len() > 50, "the test looks at the right file");
+        for package in bought {
+            let (name, version) = (
+                package["name"].as_str().unwrap(),
+                package["version"].as_str().unwrap(),
+            );
+            assert!(package.get("checksum").is_some(), "{name} has no checksum");
+            // What follows a plus sign is metadata, what follows a dash a preview.
+            let released = version.split('+').next().unwrap();
+            assert!(!released.contains('-'), "{name} {version} is not a release");
+        }
+    }
+}

@@ -15,4 +15,5 @@ pub mod router;
 pub mod routes;
 pub mod serve;
 pub mod sessions;
+pub mod unread;
 pub mod users;

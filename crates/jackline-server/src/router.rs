@@ -15,6 +15,7 @@ use crate::error::ApiError;
 use crate::routes::{
     csrf_token, data, health, login, logout, password, profile, reauth, root, sessions, views,
 };
+use crate::unread::announce_close;
 
 /// All routes, over `app`.
 pub fn router(app: App) -> Router {
@@ -41,6 +42,7 @@ pub fn router(app: App) -> Router {
         // Outside the sessions, so that a handler that panics has changed none.
         .layer(CatchPanicLayer::custom(panicked))
         .layer(SecurityHeadersLayer::default())
+        .layer(axum::middleware::from_fn(announce_close))
         .with_state(app)
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use jackline::cookie::{CookieSpec, Keyring, SigningKey};
@@ -23,6 +24,9 @@ use crate::users::{self, UserId, Users};
 
 /// The name of the session store's file in the data folder.
 pub const FILE_NAME: &str = "sessions.db";
+
+/// How much longer the engine waits than the store itself, so that the store reports, and mends, its own silence.
+const TIMEOUT_MARGIN: Duration = Duration::from_millis(50);
 
 /// Opens the store and builds the engine.
 ///
@@ -61,7 +65,7 @@ pub async fn engine(config: &Config) -> anyhow::Result<Engine> {
         .trusted_proxies(TrustedProxies::new(
             config.front.trusted_proxies().iter().copied(),
         )?)
-        .store_timeout(config.store.timeout)
+        .store_timeout((config.store.timeout + TIMEOUT_MARGIN).min(Duration::from_secs(30)))
         .build()?)
 }
 
@@ -100,9 +104,18 @@ pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>
             Arc::new(store)
         }
         StoreEngine::Redis(url) => {
-            let store = RedisStore::connect(url.expose(), RedisOptions::default())
+            let timeout = config.store.timeout;
+            let options = RedisOptions::default()
+                .response_timeout(timeout)
+                .connection_timeout(timeout);
+            let store = RedisStore::connect(url.expose(), options)
                 .await
-                .with_context(|| format!("cannot reach the session store {}", url.place()))?;
+                .with_context(|| {
+                    format!(
+                        "cannot use the session store that REDIS_URL names, {}",
+                        url.place()
+                    )
+                })?;
             Arc::new(store)
         }
     })

@@ -94,8 +94,6 @@ kinds! {
     PasswordChanged => "password_changed", "authn_password_change", INFO;
     /// Work is refused until some of what is under way is done.
     RateLimited => "rate_limited", "excess_rate_limit_exceeded", WARN;
-    /// A user was added, changed or disabled.
-    UserChanged => "user_changed", "user_updated", WARN;
     /// The service has started.
     Startup => "startup", "sys_startup", WARN;
     /// The service stops.

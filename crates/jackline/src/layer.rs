@@ -12,7 +12,7 @@
 //! # Deployment
 //!
 //! The layer must know the other end of the connection. With axum, serve with
-//! `into_make_service_with_connect_info::<SocketAddr>()`; elsewhere insert a [`Connection`](crate::engine::Connection) into the
+//! `into_make_service_with_connect_info::<SocketAddr>()`; elsewhere insert a [`Connection`] into the
 //! request's extensions. Without either, requests count as unencrypted, and a `Secure` cookie is neither believed nor granted.
 //!
 //! Put it *inside* a layer that catches panics: a handler that panics has then changed nothing, and the client gets a `500`.

@@ -1,4 +1,18 @@
-//! Secure sessions for the web.
+//! Secure sessions for the web: who is logged in, for how long, and that it ends when it should, also when requests race,
+//! stores fail and cookies are forged.
+//!
+//! * [`Engine`](engine::Engine) is the whole life of a session within a request, without a framework.
+//! * [`SessionLayer`] is the same for tower, and [`Session`] and [`Authenticated`] are extractors for axum.
+//! * [`Policy`](lifecycle::Policy) says how long sessions live, [`CookieSpec`](cookie::CookieSpec) how their cookie is marked,
+//!   and [`Store`](store::Store) is the contract of whatever keeps them: [`sqlite`](store::sqlite), [`redis`](store::redis),
+//!   [`memory`](store::memory), or one of your own, which [`testing`] puts to the test.
+//! * [`events`] are what a defender counts; [`headers`] are what browsers should be told; [`proxy`] says who is really there.
+//!
+//! What is laxer than the default goes by a name that begins with `danger_`.
+//!
+//! # Features
+//! `axum` (on by default): extractors. `sqlite` and `redis`: stores. `testing`: the store contract as a test suite, a hand-held
+//! clock and a spy store. A feature adds; none changes what the others do.
 
 pub mod clock;
 pub mod cookie;
@@ -22,3 +36,8 @@ pub mod token;
 pub use extract::Authenticated;
 pub use layer::SessionLayer;
 pub use session::{LazySession, Session, SessionError};
+
+/// The example in the README compiles.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -120,6 +120,12 @@ impl Bucket {
         Self(u16::from_be_bytes(random))
     }
 
+    /// The bucket of this number, as a store has kept it.
+    #[must_use]
+    pub fn from_number(number: u16) -> Self {
+        Self(number)
+    }
+
     /// The bucket's number.
     #[must_use]
     pub fn number(self) -> u16 {

@@ -146,14 +146,14 @@ pub enum SessionsCommand {
     },
     /// End one or all of a user's sessions.
     #[command(after_help = "Examples:
-  jackline sessions end --user alice h7ka2mzq4txw
+  jackline sessions end --user alice h7Ka2m-Zq4_tXwB1
   jackline sessions end --user alice --all")]
     End {
         /// Whose sessions.
         #[arg(long, value_name = "NAME", value_parser = username)]
         user: Username,
         /// Which session, as the list names it.
-        #[arg(required_unless_present = "all")]
+        #[arg(required_unless_present = "all", allow_hyphen_values = true)]
         handle: Option<String>,
         /// End all of them.
         #[arg(long, conflicts_with = "handle")]
@@ -183,7 +183,7 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   HOST, PORT                       where to listen [127.0.0.1, 3000]
   SESSION_SECRET                   signs cookies; see `jackline secret` [development: made, and kept in the data folder]
   SESSION_SECRET_PREVIOUS          older secrets that still verify, separated by commas
-  REDIS_URL                        keep sessions in Redis: redis://, rediss:// or unix://
+  REDIS_URL                        keep sessions in Redis: redis:// or unix://
   DATABASE_URL                     not in this version
   JACKLINE_STORE                   sqlite (default), redis, or memory (development only)
   JACKLINE_STORE_TIMEOUT           after how long a silent store means 503 [500ms]

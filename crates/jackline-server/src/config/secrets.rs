@@ -232,10 +232,10 @@ fn plain(text: &str) -> Zeroizing<String> {
     )
 }
 
-/// Whether a text is one shorter text over and over, or made of a handful of characters. Of 32 random hexadecimal digits, fewer than
-/// one in 10⁹ has so few different ones.
+/// Whether a text is one shorter text over and over, or made of a handful of characters. As many different ones
+/// as the library asks of a signing key; of 32 random hexadecimal digits, fewer than one in a million has so few.
 fn is_repetitive(text: &str) -> bool {
-    const FEWEST_DIFFERENT: usize = 6;
+    const FEWEST_DIFFERENT: usize = 8;
     let different: BTreeSet<u8> = text.bytes().collect();
     different.len() < FEWEST_DIFFERENT
         || has_period(text.as_bytes())

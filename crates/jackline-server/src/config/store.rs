@@ -51,7 +51,7 @@ impl RedisUrl {
         &self.0
     }
 
-    /// Where it leads, without user, password or options: `rediss://cache.example:6380`.
+    /// Where it leads, without user, password or options: `redis://cache.example:6380`.
     pub fn place(&self) -> String {
         match Url::parse(&self.0) {
             Ok(url) => match (url.host_str(), url.port()) {
@@ -152,23 +152,23 @@ fn refuse_database_url(reader: &mut Reader) {
 
 fn read_redis_url(reader: &mut Reader) -> Option<RedisUrl> {
     let text = reader.one(Setting::REDIS_URL)?;
-    const SHAPE: &str = "write redis://host:6379, rediss://user:password@host:6380 (with TLS) or unix:///path/to/socket";
+    const SHAPE: &str = "write redis://user:password@host:6379/0 or unix:///path/to/socket";
     let problem = match Url::parse(text) {
         Err(_) => Some(("it is not a URL", SHAPE)),
         Ok(url) => match url.scheme() {
-            "redis" | "rediss" if url.host_str().is_none_or(str::is_empty) => {
+            "redis" if url.host_str().is_none_or(str::is_empty) => {
                 Some(("it names no host", SHAPE))
             }
-            // The client takes `#insecure` as leave to accept any certificate.
-            "rediss" if url.fragment().is_some() => Some((
-                "it ends in a `#` part, which can switch off the check of the certificate",
-                "remove everything from the `#` on; if the certificate is your own, have this machine trust its issuer",
+            // Refused here, with everything else that is wrong, rather than when the connection is made.
+            "rediss" => Some((
+                "its scheme is for TLS, which comes with a later version",
+                "write redis://host:6379, and let the connection stay on this machine or inside a tunnel",
             )),
             "unix" | "redis+unix" if url.path().len() <= 1 => Some(("it names no socket", SHAPE)),
-            "redis" | "rediss" | "unix" | "redis+unix" => None,
+            "redis" | "unix" | "redis+unix" => None,
             "redis+sentinel" | "rediss+sentinel" | "redis+cluster" | "rediss+cluster" => Some((
                 "its scheme is for Sentinel or Cluster, which come with a later version",
-                "write the URL of one Redis server: redis://host:6379 or rediss://host:6380",
+                "write the URL of one Redis server: redis://host:6379",
             )),
             _ => Some(("its scheme is not one of Redis", SHAPE)),
         },

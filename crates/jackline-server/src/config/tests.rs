@@ -316,7 +316,7 @@ fn the_file_sets_what_the_environment_leaves_open() {
     let file = r#"
         host = "::1"
         port = 8080
-        redis_url = "rediss://app:pw@cache:6380/1"
+        redis_url = "redis://app:pw@cache:6380/1"
         session_secret_previous = ["c0ffee5b7e40388d1c2b9a0f3e4d576f2ac91d", ""]
         trusted_proxies = "10.0.0.0/8, 192.168.1.1"
         public_origin = ["https://app.example.com", "http://localhost:8080"]
@@ -336,7 +336,7 @@ fn the_file_sets_what_the_environment_leaves_open() {
     let StoreEngine::Redis(url) = &config.store.engine else {
         panic!("redis expected");
     };
-    assert_eq!(url.expose(), "rediss://app:pw@cache:6380/1");
+    assert_eq!(url.expose(), "redis://app:pw@cache:6380/1");
     assert!(!format!("{config:?}").contains("pw"));
     assert!(!format!("{config:?}").contains("c0ffee"));
 }

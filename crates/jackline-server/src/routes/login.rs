@@ -7,6 +7,7 @@ use jackline::Session;
 use jackline::lifecycle::{OwnerId, Role};
 use serde::{Deserialize, Serialize};
 
+use super::report_busy;
 use crate::app::App;
 use crate::body::JsonBody;
 use crate::error::ApiError;
@@ -52,11 +53,7 @@ pub async fn log_in(
         .hasher
         .verify(login.password, hash)
         .await
-        .inspect_err(|error| {
-            if *error == crate::passwords::HashingError::Busy {
-                session.report(jackline::events::EventKind::RateLimited);
-            }
-        })?;
+        .inspect_err(report_busy(&session))?;
     let refused = |reason| {
         session.report_login_failure(known.as_ref().map(UserId::as_str), reason);
         Err(ApiError::InvalidCredentials)

@@ -12,7 +12,11 @@ pub mod root;
 pub mod sessions;
 pub mod views;
 
+use jackline::Session;
+use jackline::events::EventKind;
 use serde::Serialize;
+
+use crate::passwords::HashingError;
 
 /// `{"ok":true}`
 #[derive(Debug, Serialize)]
@@ -23,5 +27,14 @@ pub struct Done {
 impl Done {
     pub(crate) fn json() -> axum::Json<Self> {
         axum::Json(Self { ok: true })
+    }
+}
+
+/// Reports that a password was turned away unchecked, if that is what the error says.
+pub(crate) fn report_busy(session: &Session) -> impl Fn(&HashingError) {
+    |error| {
+        if *error == HashingError::Busy {
+            session.report(EventKind::RateLimited);
+        }
     }
 }

@@ -7,7 +7,7 @@ use jackline::Authenticated;
 use jackline::events::EventKind;
 use serde::Deserialize;
 
-use super::Done;
+use super::{Done, report_busy};
 use crate::app::App;
 use crate::body::JsonBody;
 use crate::error::ApiError;
@@ -36,7 +36,11 @@ pub async fn change(
     let new = NewPassword::parse(change.new_password, &identity.name).map_err(|_| {
         ApiError::BadRequest("Password must have 8 to 1024 characters and not be your user name")
     })?;
-    let hash = app.hasher.hash(new).await?;
+    let hash = app
+        .hasher
+        .hash(new)
+        .await
+        .inspect_err(report_busy(&session))?;
     let id = UserId::stored(identity.id.to_string());
     if !app.users.set_password(&id, hash, app.now_ms.get()).await? {
         return Err(ApiError::InvalidCredentials);

@@ -5,7 +5,7 @@ use axum::extract::State;
 use jackline::Authenticated;
 use serde::Deserialize;
 
-use super::Done;
+use super::{Done, report_busy};
 use crate::app::App;
 use crate::body::JsonBody;
 use crate::error::ApiError;
@@ -32,7 +32,11 @@ pub async fn step_up(
     let hash = credentials
         .as_ref()
         .map(|credentials| credentials.hash.clone());
-    let verdict = app.hasher.verify(presented.password, hash).await?;
+    let verdict = app
+        .hasher
+        .verify(presented.password, hash)
+        .await
+        .inspect_err(report_busy(&session))?;
     if verdict == Verdict::Wrong {
         session.report_step_up_failure("wrong_password");
         return Err(ApiError::InvalidCredentials);

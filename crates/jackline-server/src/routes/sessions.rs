@@ -2,6 +2,7 @@
 //! Sessions go by their public names, and another user's is as unknown as one that never was.
 
 use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query};
 use jackline::Authenticated;
 use jackline::SessionError;
@@ -55,8 +56,9 @@ pub struct After {
 /// `401` if nobody is logged in, `503` if the store is away.
 pub async fn list(
     Authenticated { session, .. }: Authenticated,
-    Query(query): Query<After>,
-) -> Result<Json<Value>, SessionError> {
+    query: Result<Query<After>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Query(query) = query.map_err(|_| ApiError::BadRequest("Invalid query"))?;
     let (sessions, next) = session.siblings(query.after.map(Cursor)).await?;
     let sessions: Vec<Listed> = sessions.iter().map(Listed::from).collect();
     Ok(Json(match next {
@@ -71,8 +73,12 @@ pub async fn list(
 /// `401` without a recent authentication, `404` if this user has no session of that name, `503` if the store is away.
 pub async fn end(
     Authenticated { session, .. }: Authenticated,
-    Path(handle): Path<String>,
+    handle: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Done>, ApiError> {
+    // What is no text names no session.
+    let Ok(Path(handle)) = handle else {
+        return Err(ApiError::NotFound);
+    };
     if session.end_sibling(&Handle::from_text(handle)).await? {
         Ok(Done::json())
     } else {

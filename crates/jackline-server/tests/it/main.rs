@@ -6,6 +6,7 @@ mod browser;
 mod check;
 mod command_line;
 mod concurrency;
+mod costs;
 mod outages;
 mod program;
 mod restarts;

@@ -261,7 +261,7 @@ fn sensitive_actions_wait_for_a_recent_authentication() {
     });
 }
 
-// Proves: T10.2, S64, S65, S66, S62
+// Proves: T10.2, S62, S63, S64, S65, S66
 #[test]
 fn every_answer_carries_the_security_headers() {
     let on = on_sqlite();

@@ -139,19 +139,14 @@ impl CookieSpec {
         if self.name.len() + LONGEST_VALUE > 4096 {
             found.push(CookieMistake::TooLong);
         }
-        let (host, secure) = (
-            prefixed(&self.name, "__Host-"),
-            prefixed(&self.name, "__Secure-"),
-        );
         // Browsers match these prefixes without regard to case and old ones do not; a name that differs in case only has
         // the protection here and not there (6265bis, section 4.1.3).
-        let spelled = ["__Host-", "__Secure-"]
-            .iter()
-            .any(|prefix| self.name.starts_with(prefix));
-        if (host || secure) && !spelled {
+        let prefix = PREFIXES.iter().find(|prefix| prefixed(&self.name, prefix));
+        let host = prefix.is_some_and(|prefix| prefix.starts_with("__Host-"));
+        if prefix.is_some_and(|prefix| !self.name.starts_with(prefix)) {
             found.push(CookieMistake::PrefixMisspelt);
         }
-        if (host || secure) && !self.secure {
+        if prefix.is_some() && !self.secure {
             found.push(CookieMistake::PrefixWithoutSecure);
         }
         if host && self.path != "/" {
@@ -184,6 +179,9 @@ impl CookieSpec {
 
 /// The longest value that is ever written: `s%3A`, the token, a dot, and a signature whose every character is escaped.
 const LONGEST_VALUE: usize = 4 + crate::token::SessionToken::CHARS + 1 + 43 * 3;
+
+/// Names that make browsers insist on attributes. Those that also ask for HttpOnly get it: every cookie here is.
+const PREFIXES: [&str; 3] = ["__Host-", "__Secure-", "__Http-"];
 
 fn prefixed(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len())
@@ -281,12 +279,12 @@ pub enum CookieMistake {
     TooLong,
     /// A prefix in another case.
     #[error(
-        "write the cookie's prefix exactly as `__Host-` or `__Secure-`; browsers differ on any other spelling"
+        "write the cookie's prefix exactly as `__Host-`, `__Secure-` or `__Http-`; browsers differ on any other spelling"
     )]
     PrefixMisspelt,
     /// A prefix promises Secure.
     #[error(
-        "browsers refuse a `__Host-` or `__Secure-` cookie without Secure: use HTTPS, or drop the prefix in development"
+        "browsers refuse a `__Host-`, `__Secure-` or `__Http-` cookie without Secure: use HTTPS, or drop the prefix in development"
     )]
     PrefixWithoutSecure,
     /// `__Host-` promises Path=/.
@@ -379,6 +377,11 @@ mod tests {
                 M::PrefixWithoutSecure,
             ),
             (CookieSpec::builder("__hOsT-sid"), M::PrefixMisspelt),
+            (CookieSpec::builder("__http-sid"), M::PrefixMisspelt),
+            (
+                CookieSpec::builder("__Http-sid").danger_plain_http(),
+                M::PrefixWithoutSecure,
+            ),
             (
                 CookieSpec::builder("__Host-sid").path("/app"),
                 M::HostPrefixWithPath,
@@ -426,6 +429,17 @@ mod tests {
             .build()
             .unwrap_err();
         assert_eq!(mistakes.0.len(), 4);
+    }
+
+    // Proves: S17
+    #[test]
+    fn no_limit_that_can_be_written_outlives_what_browsers_keep() {
+        let longest =
+            crate::lifecycle::IdleLimit::new(Duration::from_secs(30 * 24 * 3600)).unwrap();
+        let header = CookieSpec::production().set("v", longest.get());
+        assert!(text(&header).contains("Max-Age=2592000"));
+        let too_long = Duration::from_secs(400 * 24 * 3600 + 1);
+        assert!(crate::lifecycle::IdleLimit::new(too_long).is_err());
     }
 
     // Proves: J6

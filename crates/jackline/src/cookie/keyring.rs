@@ -10,6 +10,16 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// A secret that cookies are signed with: at least 32 bytes (RFC 2104, section 3: no shorter than the hash's output).
+///
+/// Keys cannot be compared, so nobody compares them byte by byte until one differs:
+///
+/// ```compile_fail,E0369
+/// use jackline::cookie::SigningKey;
+///
+/// assert!(SigningKey::generate() == SigningKey::generate());
+/// ```
+///
+/// Proves: T9.2
 #[derive(Clone)]
 pub struct SigningKey(Zeroizing<Vec<u8>>);
 

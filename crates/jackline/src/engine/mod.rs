@@ -285,10 +285,9 @@ impl Engine {
     /// [`SessionError::Unavailable`]; then try again until it succeeds.
     pub async fn end_all(&self, owner: &OwnerId, reason: &str) -> Result<u64, SessionError> {
         let context = &self.0.context;
-        let count = context
-            .store
-            .end_all(owner, None, context.clock.now())
-            .await?;
+        let now = context.clock.now();
+        let count = context.store.end_all(owner, None, now).await?;
+        context.recently_ended.note_all(owner, None, now);
         SecurityEvent::new(EventKind::SessionsRevoked)
             .user_id(owner.as_str())
             .reason(reason)

@@ -80,6 +80,17 @@ pub enum PreLoginData {
 
 /// The rules that sessions are granted under.
 ///
+/// Without an absolute limit there are none:
+///
+/// ```compile_fail,E0061
+/// use std::time::Duration;
+/// use jackline::lifecycle::{IdleLimit, Policy};
+///
+/// let policy = Policy::builder(IdleLimit::new(Duration::from_secs(900)).unwrap()).build();
+/// ```
+///
+/// Proves: S25, P7
+///
 /// ```
 /// use std::time::Duration;
 /// use jackline::lifecycle::{AbsoluteLimit, IdleLimit, Policy, Role, SessionCap};

@@ -77,7 +77,7 @@ impl Context {
     }
 }
 
-/// Keys of sessions that this process has ended in the last minute. A response that was under way meanwhile and would renew
+/// What this process has ended in the last minute: sessions by key, and all of an owner's but one. A response that was under way meanwhile and would renew
 /// such a session's cookie must not: it would overwrite the cookie that won (J10).
 #[derive(Debug, Default)]
 pub(crate) struct RecentlyEnded {
@@ -89,6 +89,7 @@ struct Ended {
     // Both hold the same keys: one in the order of their ends, one to look them up.
     order: VecDeque<(SessionKey, UnixMs)>,
     keys: HashSet<SessionKey>,
+    owners: VecDeque<(OwnerId, Option<SessionKey>, UnixMs)>,
 }
 
 impl RecentlyEnded {
@@ -109,8 +110,37 @@ impl RecentlyEnded {
         }
     }
 
-    pub(crate) fn contains(&self, key: &SessionKey) -> bool {
-        self.lock().keys.contains(key)
+    /// Notes that all sessions of an owner have ended, but one.
+    pub(crate) fn note_all(&self, owner: &OwnerId, except: Option<&SessionKey>, now: UnixMs) {
+        let owners = &mut self.lock().owners;
+        while let Some((.., at)) = owners.front() {
+            if owners.len() < Self::CAPACITY && now.since(*at) <= Self::KEEP {
+                break;
+            }
+            owners.pop_front();
+        }
+        owners.push_back((owner.clone(), except.copied(), now));
+    }
+
+    /// Whether a session that was live when it was loaded, at `loaded`, has ended since.
+    pub(crate) fn contains(
+        &self,
+        key: &SessionKey,
+        owner: Option<&OwnerId>,
+        loaded: UnixMs,
+    ) -> bool {
+        let ended = self.lock();
+        ended.keys.contains(key)
+            || owner.is_some_and(|owner| {
+                let since = ended
+                    .owners
+                    .iter()
+                    .rev()
+                    .take_while(|(.., at)| *at >= loaded);
+                since
+                    .clone()
+                    .any(|(of, except, _)| of == owner && except.as_ref() != Some(key))
+            })
     }
 
     fn lock(&self) -> MutexGuard<'_, Ended> {

@@ -258,7 +258,11 @@ impl Shared {
             };
         }
         let resign = matches!(self.presented, Presented::Token { resign: true, .. });
-        if (state.renewed || resign) && !self.context.recently_ended.contains(&came_with.key) {
+        let ended =
+            self.context
+                .recently_ended
+                .contains(&came_with.key, came_with.owner(), state.loaded);
+        if (state.renewed || resign) && !ended {
             outcome.cookie = CookieChange::Set(token.clone(), state.record.clocks.idle);
         }
         Ok(())

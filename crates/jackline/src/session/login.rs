@@ -12,6 +12,18 @@ use crate::token::Bucket;
 ///
 /// It holds the owner's revocation epoch. If everything of theirs is revoked between the beginning and the end of the
 /// login, the epochs differ and the login is refused.
+///
+/// Nobody can make one up, and without one there is no identity:
+///
+/// ```compile_fail,E0451
+/// use jackline::session::LoginAttempt;
+///
+/// fn forged(genuine: LoginAttempt) -> LoginAttempt {
+///     LoginAttempt { ..genuine }
+/// }
+/// ```
+///
+/// Proves: J1
 #[derive(Debug)]
 #[must_use = "a login that began is completed by `Session::log_in`"]
 pub struct LoginAttempt {

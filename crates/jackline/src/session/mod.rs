@@ -513,12 +513,13 @@ impl Shared {
         };
         match decide(&record.clocks, &record.meta, &context.policy, now) {
             Decision::End(reason) => {
-                self.end_expired(&key, &record, reason).await?;
+                let ended = self.end_expired(&key, &record, reason).await?;
                 let mut state = self.lock();
                 state.become_visitor(visitor(), context.new_delta());
                 state.expired = Some(reason);
                 state.expired_owner = record.owner().is_some();
-                state.forget_cookie = true;
+                // If another request has ended it, that one's response says what becomes of the cookie (J10).
+                state.forget_cookie = ended;
                 return Ok(());
             }
             Decision::Keep | Decision::Renew => {}
@@ -531,6 +532,7 @@ impl Shared {
                 .emit();
         }
         let mut state = self.lock();
+        state.loaded = now;
         state.become_stored(token.clone(), *record, renewed, context.new_delta());
         if renewed {
             state.record.clocks.seen = now;
@@ -545,7 +547,7 @@ impl Shared {
         key: &SessionKey,
         record: &Record,
         reason: EndReason,
-    ) -> Result<(), SessionError> {
+    ) -> Result<bool, SessionError> {
         let ended = self.context.store.end(key, record.owner()).await?;
         self.context
             .recently_ended
@@ -569,7 +571,7 @@ impl Shared {
             .session(key.handle())
             .reason(reason.as_str())
             .emit();
-        Ok(())
+        Ok(ended)
     }
 
     /// Loose binding (A4): a logged-in session that turns up with another browser family or in another network is at risk

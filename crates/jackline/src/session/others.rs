@@ -138,10 +138,14 @@ impl Session {
             (state.stored_key(), state.handle())
         };
         let context = &self.0.context;
+        let now = context.clock.now();
         let count = context
             .store
-            .end_all(&identity.id, current.as_ref(), context.clock.now())
+            .end_all(&identity.id, current.as_ref(), now)
             .await?;
+        context
+            .recently_ended
+            .note_all(&identity.id, current.as_ref(), now);
         self.0
             .request
             .event(EventKind::SessionsRevoked)

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::SessionError;
-use crate::lifecycle::{Data, Delta, EndReason, Identity, OwnerId, Record, integer};
+use crate::lifecycle::{Data, Delta, EndReason, Identity, OwnerId, Record, UnixMs, integer};
 use crate::store::Epoch;
 use crate::token::{Handle, SessionKey, SessionToken};
 
@@ -58,6 +58,8 @@ pub(super) struct State {
     pub(super) came_with: Option<CameWith>,
     /// What this request changes of the stored record. Empty while nothing is stored: then `record` is written whole.
     pub(super) delta: Delta,
+    /// When it was loaded.
+    pub(super) loaded: UnixMs,
     /// A session that is not stored is to be.
     pub(super) wanted: bool,
     pub(super) staged: Option<Staged>,
@@ -81,6 +83,7 @@ impl State {
             token: None,
             came_with: None,
             delta: Delta::default(),
+            loaded: UnixMs::default(),
             wanted: false,
             staged: None,
             renewed: false,

@@ -103,9 +103,7 @@ async fn writers_that_wait_share_a_sync() {
     // Somebody else writes, so the first commit waits inside its BEGIN, and the others gather behind it.
     let other = Connection::open(folder.file()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let commits: Vec<_> = (0..64)
-        .map(|_| store.commit(&key, &delta, now()))
-        .collect();
+    let commits: Vec<_> = (0..64).map(|_| store.commit(&key, &delta, now())).collect();
     other.execute_batch("COMMIT").unwrap();
     for commit in commits {
         assert!(matches!(commit.await.unwrap(), Committed::Applied { .. }));
@@ -115,10 +113,7 @@ async fn writers_that_wait_share_a_sync() {
         transactions <= 8,
         "{transactions} transactions for 64 writers"
     );
-    assert_eq!(
-        data(&store, &key).await.get::<i64>("n").unwrap(),
-        Some(64)
-    );
+    assert_eq!(data(&store, &key).await.get::<i64>("n").unwrap(), Some(64));
 }
 
 #[tokio::test]

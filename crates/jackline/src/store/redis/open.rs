@@ -28,12 +28,13 @@ pub struct RedisOptions {
 }
 
 impl Default for RedisOptions {
-    /// `sess:`, and half a second for each time-out.
+    /// `sess:`, and 450 ms for each time-out: a little less than the engine's own, so that it is the store that notices a
+    /// dead connection, and replaces it.
     fn default() -> Self {
         Self {
             prefix: "sess:".to_owned(),
-            response_timeout: Duration::from_millis(500),
-            connection_timeout: Duration::from_millis(500),
+            response_timeout: Duration::from_millis(450),
+            connection_timeout: Duration::from_millis(450),
         }
     }
 }
@@ -48,7 +49,7 @@ impl RedisOptions {
         self
     }
 
-    /// How long any call may take, reconnecting included. Default: 500 ms. When it has passed, the call fails with
+    /// How long any call may take, reconnecting included. Default: 450 ms; keep it below the engine's time-out. When it has passed, the call fails with
     /// [`StoreError::Unavailable`](crate::store::StoreError::Unavailable).
     #[must_use]
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
@@ -56,7 +57,7 @@ impl RedisOptions {
         self
     }
 
-    /// How long an attempt to connect may take, authentication included. Default: 500 ms. After an outage, service resumes
+    /// How long an attempt to connect may take, authentication included. Default: 450 ms. After an outage, service resumes
     /// within this time plus one second.
     #[must_use]
     pub fn connection_timeout(mut self, timeout: Duration) -> Self {

@@ -125,8 +125,7 @@ fn prepare(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(wrap)?;
     // Again, now that nobody else can be creating the tables.
-    check_owner(&transaction, path)?;
-    if version(&transaction).map_err(wrap)? == 0 {
+    if check_owner(&transaction, path)? == 0 {
         transaction.execute_batch(SCHEMA).map_err(wrap)?;
         transaction
             .pragma_update(None, "application_id", APPLICATION_ID)
@@ -157,34 +156,38 @@ fn switch_to_wal(db: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-fn check_owner(db: &Connection, path: &Path) -> Result<(), SqliteOpenError> {
-    let wrap = |source| SqliteOpenError::Open {
-        path: path.to_owned(),
-        source,
-    };
-    let application: i64 = db
-        .pragma_query_value(None, "application_id", |row| row.get(0))
-        .map_err(wrap)?;
-    let tables: i64 = db
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(wrap)?;
+/// Refuses a file that is not ours, and says which schema it has: zero if it has none yet.
+fn check_owner(db: &Connection, path: &Path) -> Result<i64, SqliteOpenError> {
+    // One statement, so that it sees the file before or after another process creates the tables, and never in between.
+    let (application, found, tables) = db
+        .query_row(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+             FROM pragma_application_id, pragma_user_version",
+            [],
+            |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, i64>(1)?,
+                    row.get::<_, i64>(2)?,
+                ))
+            },
+        )
+        .map_err(|source| SqliteOpenError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
     if application != APPLICATION_ID && (application != 0 || tables > 0) {
         return Err(SqliteOpenError::Foreign {
             path: path.to_owned(),
         });
     }
-    let found = version(db).map_err(wrap)?;
     if found > SCHEMA_VERSION {
         return Err(SqliteOpenError::TooNew {
             path: path.to_owned(),
             found,
         });
     }
-    Ok(())
-}
-
-fn version(db: &Connection) -> rusqlite::Result<i64> {
-    db.pragma_query_value(None, "user_version", |row| row.get(0))
+    Ok(found)
 }
 
 /// Not `WITHOUT ROWID`: rows are some hundred bytes and up to a quarter of a megabyte, and such a table would keep them in the

@@ -391,7 +391,7 @@ impl FromSql for Key {
             .split_first_chunk::<2>()
             .ok_or(FromSqlError::InvalidType)?;
         let digest = digest.try_into().map_err(|_| FromSqlError::InvalidType)?;
-        let bucket = Bucket::from_random(*bucket);
+        let bucket = Bucket::from_number(u16::from_be_bytes(*bucket));
         Ok(Self(SessionKey::from_parts(bucket, digest)))
     }
 }

@@ -9,7 +9,6 @@ use tokio::sync::Mutex;
 
 use testkit::redis::RedisServer;
 
-// Proves: J2, J3, J4, J5
 jackline::store_contract!(redis, fresh());
 
 /// The server of the tests that run at the moment; it goes with the last of them.
