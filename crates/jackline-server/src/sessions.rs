@@ -18,7 +18,7 @@ use jackline::token::Handle;
 
 use crate::cli::SessionsCommand;
 use crate::cli::user::EndSessions;
-use crate::config::{Config, Deployment, StoreEngine};
+use crate::config::{Config, Deployment, RedisUrl, StoreEngine};
 use crate::routes::sessions::rfc3339;
 use crate::users::{self, UserId, Users};
 
@@ -103,22 +103,22 @@ pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>
                 .with_context(|| format!("cannot open the session store {}", file.display()))?;
             Arc::new(store)
         }
-        StoreEngine::Redis(url) => {
-            let timeout = config.store.timeout;
-            let options = RedisOptions::default()
-                .response_timeout(timeout)
-                .connection_timeout(timeout);
-            let store = RedisStore::connect(url.expose(), options)
-                .await
-                .with_context(|| {
-                    format!(
-                        "cannot use the session store that REDIS_URL names, {}",
-                        url.place()
-                    )
-                })?;
-            Arc::new(store)
-        }
+        StoreEngine::Redis(url) => Arc::new(open_redis(url, config.store.timeout).await?),
     })
+}
+
+pub(crate) async fn open_redis(url: &RedisUrl, timeout: Duration) -> anyhow::Result<RedisStore> {
+    let options = RedisOptions::default()
+        .response_timeout(timeout)
+        .connection_timeout(timeout);
+    RedisStore::connect(url.expose(), options)
+        .await
+        .with_context(|| {
+            format!(
+                "cannot use the session store that REDIS_URL names, {}",
+                url.place()
+            )
+        })
 }
 
 /// Lists or ends a user's sessions.

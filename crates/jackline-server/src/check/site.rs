@@ -160,6 +160,7 @@ impl From<ureq::Error> for NoAnswer {
                 "nothing listens there".to_owned()
             }
             ureq::Error::Io(error) => error.to_string(),
+            ureq::Error::Rustls(error) => format!("its certificate is refused ({error})"),
             other => other.to_string(),
         })
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jackline::lifecycle::UnixMs;
 use jackline::store::Store;
-use jackline::store::redis::{RedisOptions, RedisStore};
+use jackline::store::redis::RedisStore;
 
 use super::report::Report;
 use super::topic::Topic;
@@ -87,9 +87,9 @@ async fn expiry(
     report: &mut Report,
 ) {
     if let StoreEngine::Redis(url) = &config.store.engine {
-        match RedisStore::connect(url.expose(), RedisOptions::default()).await {
+        match sessions::open_redis(url, config.store.timeout).await {
             Ok(store) => redis(&store, report).await,
-            Err(error) => report.unchecked(Topic::NO_EXPIRY, error.to_string()),
+            Err(error) => report.unchecked(Topic::NO_EXPIRY, format!("{error:#}")),
         }
         return;
     }

@@ -48,7 +48,7 @@ impl Visit {
                 &why,
                 "nobody can use it, and nothing about it can be checked",
                 format!(
-                    "start it, or correct the address; then try: curl -i {}",
+                    "start it, or correct the address or its certificate; then try: curl -i {}",
                     at.route("/healthz")
                 ),
             );

@@ -158,7 +158,9 @@ impl Fake {
             .and_then(|cookie| Some(cookie.split_once("=s%3A")?.1.split_once('.')?.0.to_owned()))
             .filter(|id| sessions.live.contains_key(id));
         if self.has(Fault::ForgetsEveryRequest)
-            || (self.has(Fault::TwoStores) && sessions.requests > 3 && sessions.requests % 2 == 0)
+            || (self.has(Fault::TwoStores)
+                && sessions.requests > 3
+                && sessions.requests.is_multiple_of(2))
         {
             id = None;
         }

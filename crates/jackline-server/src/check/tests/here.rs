@@ -5,9 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use axum::http::{HeaderMap, StatusCode};
 use jackline::engine::Incoming;
 
-use crate::check::{Look, Report, Target};
+use crate::check::settings::{self, Around};
+use crate::check::{Look, Report, Seen, Target};
 use crate::config::{self, Environment};
 use crate::{clock, sessions};
 
@@ -206,6 +208,51 @@ async fn a_kept_secret_that_was_lost_beside_its_sessions_is_found() {
     assert!(!place.path().join("data/session-secret").exists());
 }
 
+/// The value of a cookie that an engine with these settings sets.
+async fn cookie_of(config: &config::Config) -> String {
+    let engine = sessions::engine(config).await.unwrap();
+    let (method, uri, headers) = Default::default();
+    let incoming = Incoming {
+        method: &method,
+        uri: &uri,
+        headers: &headers,
+        connection: None,
+    };
+    let visitor = engine.open(&incoming);
+    visitor.load().await.unwrap().insert("views", &1).unwrap();
+    let mut headers = HeaderMap::new();
+    let changes = engine.finish(&visitor, StatusCode::OK).await;
+    changes.apply(&mut headers);
+    let line = headers["set-cookie"].to_str().unwrap();
+    let (_, value) = line.split(';').next().unwrap().split_once('=').unwrap();
+    value.to_owned()
+}
+
+// Proves: P2, D6, J11
+#[tokio::test]
+async fn development_settings_at_an_https_address_are_found_by_the_servers_own_cookie() {
+    let place = Place::new(&[("JACKLINE_STORE", "memory")]);
+    let config = place.config();
+    let ours = cookie_of(&config).await;
+    let theirs = cookie_of(&Place::new(&[]).config()).await;
+    for (cookie, expected) in [(ours, &["J11", "P2"][..]), (theirs, &[])] {
+        let seen = Seen {
+            answered: true,
+            over_https: true,
+            cookie: Some(cookie.into()),
+        };
+        let around = Around {
+            folder: place.path(),
+            files: &[],
+            seen: &seen,
+            same_address: false,
+        };
+        let mut report = Report::default();
+        settings::sound(&config, &around, &mut report);
+        assert_eq!(numbers(&report), expected, "{report}");
+    }
+}
+
 // Proves: D7
 #[tokio::test]
 async fn a_store_that_cannot_be_opened_is_found() {
@@ -225,21 +272,10 @@ async fn a_store_that_cannot_be_opened_is_found() {
 async fn sessions_that_lie_about_after_their_end_are_found() {
     let place = Place::new(&[]);
     let config = place.config();
-    let engine = sessions::engine(&config).await.unwrap();
-    let (method, uri, headers) = Default::default();
-    let incoming = Incoming {
-        method: &method,
-        uri: &uri,
-        headers: &headers,
-        connection: None,
-    };
     // Two, so that a second look sees what the first saw.
     for _ in 0..2 {
-        let visitor = engine.open(&incoming);
-        visitor.load().await.unwrap().insert("views", &1).unwrap();
-        let _ = engine.finish(&visitor, axum::http::StatusCode::OK).await;
+        cookie_of(&config).await;
     }
-
     for (minutes, expected) in [(29, &[][..]), (41, &["D9"]), (41, &["D9"])] {
         let mut report = Report::default();
         let now_ms = clock::now_ms() + minutes * 60_000;
