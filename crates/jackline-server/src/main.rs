@@ -41,14 +41,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    let config = || {
-        let environment = Environment::from_os(std::env::vars_os());
-        config::load(environment, Path::new(""), cli.config.as_deref())
-    };
+    let (folder, named) = (Path::new(""), cli.config.as_deref());
+    let environment = || Environment::from_os(std::env::vars_os());
+    let config = || config::load(environment(), folder, named);
     match cli.command.unwrap_or(Command::Serve) {
         Command::Secret => cli::secret::run(&mut io::stdout()),
         Command::Completions { shell } => cli::completions::run(shell, &mut io::stdout()),
-        Command::Check(args) => block_on(check::run(config(), args)),
+        Command::Check(args) => block_on(check::run(environment(), folder, named, args)),
         Command::Serve => {
             let config = config()?;
             start_log(&config, EventStream::Stdout)?;

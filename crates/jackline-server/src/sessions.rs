@@ -18,7 +18,7 @@ use jackline::token::Handle;
 
 use crate::cli::SessionsCommand;
 use crate::cli::user::EndSessions;
-use crate::config::{Config, Deployment, StoreEngine};
+use crate::config::{Config, Deployment, RedisUrl, StoreEngine};
 use crate::routes::sessions::rfc3339;
 use crate::users::{self, UserId, Users};
 
@@ -69,7 +69,7 @@ pub async fn engine(config: &Config) -> anyhow::Result<Engine> {
         .build()?)
 }
 
-fn keyring(config: &Config) -> anyhow::Result<Keyring> {
+pub(crate) fn keyring(config: &Config) -> anyhow::Result<Keyring> {
     let secrets = config.signing.secrets(&config.data_dir)?;
     let mut keys = secrets
         .iter()
@@ -94,7 +94,7 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
     .build()?)
 }
 
-async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     Ok(match &config.store.engine {
         StoreEngine::Memory => Arc::new(MemoryStore::new()),
         StoreEngine::Sqlite => {
@@ -103,22 +103,22 @@ async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
                 .with_context(|| format!("cannot open the session store {}", file.display()))?;
             Arc::new(store)
         }
-        StoreEngine::Redis(url) => {
-            let timeout = config.store.timeout;
-            let options = RedisOptions::default()
-                .response_timeout(timeout)
-                .connection_timeout(timeout);
-            let store = RedisStore::connect(url.expose(), options)
-                .await
-                .with_context(|| {
-                    format!(
-                        "cannot use the session store that REDIS_URL names, {}",
-                        url.place()
-                    )
-                })?;
-            Arc::new(store)
-        }
+        StoreEngine::Redis(url) => Arc::new(open_redis(url, config.store.timeout).await?),
     })
+}
+
+pub(crate) async fn open_redis(url: &RedisUrl, timeout: Duration) -> anyhow::Result<RedisStore> {
+    let options = RedisOptions::default()
+        .response_timeout(timeout)
+        .connection_timeout(timeout);
+    RedisStore::connect(url.expose(), options)
+        .await
+        .with_context(|| {
+            format!(
+                "cannot use the session store that REDIS_URL names, {}",
+                url.place()
+            )
+        })
 }
 
 /// Lists or ends a user's sessions.

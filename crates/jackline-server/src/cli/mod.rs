@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::check::Target;
 use crate::users::{InvalidUsername, Username};
 
 /// Secure web sessions, as a server.
@@ -43,7 +44,10 @@ pub enum Command {
     #[command(after_help = "Examples:
   jackline check
   jackline check https://app.example.com
-  jackline check https://app.example.com --username alice --password-stdin < password.txt")]
+  jackline check https://app.example.com --username alice --password-stdin < password.txt
+
+It looks at the settings, at the store, and at the server as a browser and an attacker would; the server's log shows that, from
+`jackline-check`. It ends with 0 if nothing is wrong and with 1 if something is. Run it where the server's settings are.")]
     Check(CheckArgs),
     /// Add, list and change users.
     #[command(subcommand)]
@@ -65,7 +69,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Where the server is seen from outside. Without it: the settings, and the server they start.
-    pub url: Option<String>,
+    pub url: Option<Target>,
     /// Also log in as this user, and out again.
     #[arg(long, value_name = "NAME", requires = "password_stdin", value_parser = username)]
     pub username: Option<Username>,

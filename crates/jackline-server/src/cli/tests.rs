@@ -90,7 +90,7 @@ fn a_piped_password_is_the_first_line_without_its_end() {
         (" spaces stay ", " spaces stay "),
     ] {
         let password = first_line(input.as_bytes()).unwrap();
-        assert_eq!(password.text_for_tests(), kept);
+        assert_eq!(password.as_typed(), kept);
     }
     assert!(first_line(&b""[..]).is_err());
     assert!(first_line(&b"\xff\xfe\n"[..]).is_err());

@@ -45,6 +45,11 @@ pub enum KeptSecretError {
 }
 
 impl Signing {
+    /// The file of the secret that development makes for itself; `None` if the secret was set.
+    pub fn kept_file(&self, folder: &DataDir) -> Option<PathBuf> {
+        matches!(self, Self::KeptInDataDir { .. }).then(|| folder.file(FILE_NAME))
+    }
+
     /// The secrets, newest first: the first signs, all verify. Makes or reads the kept secret where development needs one.
     ///
     /// # Errors

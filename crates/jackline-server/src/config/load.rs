@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use toml::{Table, Value};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::mistake::{Mistake, Mistakes};
-use super::names::CONFIG_VARIABLE;
+use super::names::{CONFIG_VARIABLE, Setting, Show};
 use super::{Config, Environment, parse};
 
 const DEFAULT_FILE: &str = "jackline.toml";
@@ -73,6 +75,67 @@ pub fn load(
     Err(Mistakes::new(mistakes))
 }
 
+/// A file that settings are read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The variables of the secrets that it holds.
+    pub secrets: Vec<&'static str>,
+}
+
+/// The files that [`load`] reads, as far as they are there and can be read.
+pub fn files(environment: &Environment, folder: &Path, named: Option<&Path>) -> Vec<SettingsFile> {
+    let dotenv_path = folder.join(".env");
+    let dotenv = read_optional(&dotenv_path).ok().flatten();
+    let mut files = Vec::new();
+    let mut environment = environment.clone();
+    if let Some(text) = dotenv {
+        let alone = Environment::default().with_dotenv(&text);
+        files.push(SettingsFile {
+            path: dotenv_path,
+            secrets: secrets(|setting| Some(alone.get(setting.variable)?.0.to_owned())),
+        });
+        environment = environment.with_dotenv(&text);
+    }
+    let named = named.or(environment
+        .get(CONFIG_VARIABLE)
+        .map(|(path, _)| Path::new(path)));
+    let path = folder.join(named.unwrap_or(Path::new(DEFAULT_FILE)));
+    if let Ok(Some(bytes)) = read_optional(&path) {
+        let table = std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(|text| text.parse::<Table>().ok())
+            .unwrap_or_default();
+        let secrets = secrets(|setting| match table.get(setting.key)? {
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        });
+        files.push(SettingsFile { path, secrets });
+    }
+    files
+}
+
+/// The secret settings for which `value` says something that is one. A connection URL without a password is none.
+fn secrets(value: impl Fn(&Setting) -> Option<String>) -> Vec<&'static str> {
+    Setting::ALL
+        .iter()
+        .filter(|setting| setting.show == Show::Nothing)
+        .filter(|setting| {
+            let Some(value) = value(setting).map(Zeroizing::new) else {
+                return false;
+            };
+            match Url::parse(&value) {
+                Ok(url) if setting.variable.ends_with("_URL") => {
+                    url.password().is_some() || url.query().is_some_and(|q| q.contains("pass="))
+                }
+                _ => !value.trim().is_empty(),
+            }
+        })
+        .map(|setting| setting.variable)
+        .collect()
+}
+
 fn read_optional(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
@@ -127,5 +190,28 @@ mod tests {
         fs::write(folder.path().join("other.toml"), "idle_timeout = '1h'").unwrap();
         let mistakes = load(environment, folder.path(), None).unwrap_err();
         assert!(!mistakes.concern("JACKLINE_CONFIG"));
+    }
+
+    // Proves: P5
+    #[test]
+    fn files_are_told_with_the_secrets_that_they_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(files(&Environment::default(), folder.path(), None), []);
+        let (dotenv, settings) = (folder.path().join(".env"), folder.path().join("a.toml"));
+        fs::write(
+            &dotenv,
+            "JACKLINE_CONFIG=a.toml\nSESSION_SECRET=x\nSESSION_SECRET_PREVIOUS=\nREDIS_URL=redis://cache\n",
+        )
+        .unwrap();
+        fs::write(
+            &settings,
+            "port = 1\nsession_secret_previous = [\"x\"]\nredis_url = \"redis://:p@cache\"",
+        )
+        .unwrap();
+        let found = files(&Environment::default(), folder.path(), None);
+        assert_eq!(found[0].path, dotenv);
+        assert_eq!(found[0].secrets, ["SESSION_SECRET"]);
+        assert_eq!(found[1].path, settings);
+        assert_eq!(found[1].secrets, ["SESSION_SECRET_PREVIOUS", "REDIS_URL"]);
     }
 }

@@ -32,7 +32,7 @@ pub use self::deployment::Deployment;
 pub use self::environment::Environment;
 pub use self::kept_secret::KeptSecretError;
 pub use self::limits::SessionLimits;
-pub use self::load::load;
+pub use self::load::{SettingsFile, files, load};
 pub use self::log::LogFilter;
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::proxies::{Front, PublicOrigin};

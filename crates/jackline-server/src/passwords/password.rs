@@ -21,8 +21,8 @@ impl Password {
         self.0.as_bytes()
     }
 
-    #[cfg(test)]
-    pub(crate) fn text_for_tests(&self) -> &str {
+    /// The password itself, for a login elsewhere and nothing else.
+    pub(crate) fn as_typed(&self) -> &str {
         &self.0
     }
 }

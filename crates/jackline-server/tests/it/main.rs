@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod browser;
+mod check;
 mod command_line;
 mod concurrency;
 mod costs;

@@ -113,6 +113,20 @@ impl Keyring {
         self
     }
 
+    /// Whether the value of a cookie was signed with one of these keys. For tools that look at a service from outside: it says
+    /// whether these keys are the service's (D6), and nothing about whether there is such a session.
+    ///
+    /// ```
+    /// use jackline::cookie::{Keyring, SigningKey};
+    ///
+    /// let keys = Keyring::new(SigningKey::generate());
+    /// assert!(!keys.verifies("s%3AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.forged"));
+    /// ```
+    #[must_use]
+    pub fn verifies(&self, cookie_value: &str) -> bool {
+        super::read::is_signed(cookie_value.as_bytes(), self)
+    }
+
     pub(crate) fn expose(&self) -> Vec<&[u8]> {
         self.keys.iter().map(|(key, _)| key.expose()).collect()
     }

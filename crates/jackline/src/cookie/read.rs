@@ -92,6 +92,11 @@ pub(crate) fn read(headers: &HeaderMap, name: &str, keys: &Keyring) -> Reading {
     reading
 }
 
+/// Whether one of the keys signed the value of a cookie.
+pub(super) fn is_signed(value: &[u8], keys: &Keyring) -> bool {
+    verify(value, "", keys).is_ok()
+}
+
 /// The raw values of all cookies called exactly `name`, in all cookie headers (HTTP/2 may split them).
 fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     headers
@@ -220,6 +225,19 @@ mod tests {
                 "{spelling}"
             );
         }
+    }
+
+    // Proves: D6, T9.1
+    #[test]
+    fn a_cookie_value_is_told_to_be_ours_by_any_of_our_keys_and_no_other() {
+        let key = |text: &str| SigningKey::new(text).unwrap();
+        let value = write(&token(1), &keys());
+        assert!(keys().verifies(&value));
+        let other = Keyring::new(key("fedcba9876543210fedcba9876543210"));
+        assert!(!other.verifies(&value));
+        let rotated = other.with_previous(key("0123456789abcdef0123456789abcdef"));
+        assert!(rotated.verifies(&value));
+        assert!(!rotated.verifies("") && !rotated.verifies(&value[..value.len() - 1]));
     }
 
     // Proves: S2, S4, S7, J9

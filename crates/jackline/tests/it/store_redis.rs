@@ -75,6 +75,28 @@ async fn sessions_stand_under_the_prefix_with_a_ttl_of_their_idle_limit() {
     assert!((IDLE_MS - 2000..=IDLE_MS).contains(&ttl), "{ttl}");
 }
 
+// Proves: D9
+#[tokio::test]
+async fn a_sample_tells_sessions_that_never_run_out_from_those_that_do() {
+    let redis = Redis::start().await;
+    let empty = redis.store.sample_expiry(1000).await.unwrap();
+    assert_eq!((empty.seen, empty.endless), (0, 0));
+
+    let (key, _) = redis.log_in(&owner("user-1001"), now()).await;
+    for n in 0..40 {
+        let (visitor, record) = (visitor_key(n), visitor_record(now()));
+        redis.store.create(&visitor, &record).await.unwrap();
+    }
+    let _: String = redis.ask(&["SET", "not-a-session", "1"]).await;
+    let sample = redis.store.sample_expiry(1000).await.unwrap();
+    assert_eq!((sample.seen, sample.endless), (41, 0));
+
+    let name = redis.name_of(&key).await;
+    let _: i64 = redis.ask(&["PERSIST", &name]).await;
+    let sample = redis.store.sample_expiry(1000).await.unwrap();
+    assert_eq!((sample.seen, sample.endless), (41, 1));
+}
+
 // Proves: T5.1, T7.1, D9, J2
 #[tokio::test]
 async fn an_owner_whose_sessions_have_ended_leaves_nothing_that_stays_for_ever() {

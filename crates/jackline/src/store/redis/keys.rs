@@ -48,6 +48,11 @@ impl Names {
         format!("{}{{{}}}", self.prefix, tag(bucket))
     }
 
+    /// The glob that matches every session's name and no other. A prefix holds nothing that a glob would read.
+    pub(super) fn all_sessions(&self) -> String {
+        format!("{}*", self.prefix)
+    }
+
     pub(super) fn index(&self, owner: &OwnerId) -> String {
         self.of_owner("owner", owner)
     }

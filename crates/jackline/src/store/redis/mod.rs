@@ -75,6 +75,39 @@ impl RedisStore {
         })
     }
 
+    /// Looks at some of the sessions for ones that Redis would keep for ever (D9). Every session that this store writes runs
+    /// out; one that does not was written or changed by something else.
+    ///
+    /// Walks past at most `limit` names, of whatever kind, in steps of 500, so that no other caller waits for long.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn sample_expiry(&self, limit: u32) -> Result<ExpirySample, StoreError> {
+        const STEP: u32 = 500;
+        let mut sample = ExpirySample::default();
+        let mut cursor = b"0".to_vec();
+        for _ in 0..limit.div_ceil(STEP) {
+            let call = self
+                .scripts
+                .sample
+                .call()
+                .arg(cursor)
+                .arg(self.names.all_sessions())
+                .number(STEP.into());
+            let answer = self.run(call).await?;
+            let (b"page", [next, seen, endless]) = (answer.word(), answer.rest()) else {
+                return Err(answer.refusal());
+            };
+            sample.seen += number::<u64>(seen)?;
+            sample.endless += number::<u64>(endless)?;
+            cursor = next.clone();
+            if cursor == b"0" {
+                break;
+            }
+        }
+        Ok(sample)
+    }
+
     async fn run(&self, call: Call<'_>) -> Result<Answer, StoreError> {
         Answer::read(self.link.run(call).await?)
     }
@@ -324,6 +357,16 @@ impl RedisStore {
         self.link.command(&set).await?;
         Ok(())
     }
+}
+
+/// What [`RedisStore::sample_expiry`] saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExpirySample {
+    /// How many sessions were looked at. While others write, one may count twice.
+    pub seen: u64,
+    /// How many of those have no TTL.
+    pub endless: u64,
 }
 
 impl fmt::Debug for RedisStore {

@@ -83,7 +83,7 @@ impl Call<'_> {
     }
 }
 
-/// One script for each method of the store.
+/// One script for each method of the store, and one for [`sample_expiry`](super::RedisStore::sample_expiry).
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) create: Script,
@@ -94,6 +94,7 @@ pub(super) struct Scripts {
     pub(super) end: Script,
     pub(super) end_all: Script,
     pub(super) list: Script,
+    pub(super) sample: Script,
 }
 
 /// Lua has no way to include a file, so what scripts share is put in front of them here.
@@ -120,6 +121,7 @@ impl Scripts {
             end: script!("index.lua", "end.lua"),
             end_all: script!("end_all.lua"),
             list: script!("record.lua", "list.lua"),
+            sample: script!("sample.lua"),
         }
     }
 }
