@@ -212,27 +212,25 @@ impl Session {
     }
 
     /// Adds `by` to the integer under `name` (absent counts as zero) and returns the sum. Exact: of any number of requests
-    /// that add at once, each gets a sum of its own. For a session that is in the store this is one round trip, made now.
+    /// that add at once, each gets a sum of its own. For a session that is in the store this is one round trip, made now,
+    /// with nothing else of the request in it: a member that the request has itself set or removed waits with the rest.
     ///
     /// # Errors
     /// [`SessionError::Refused`] if the member is no integer or the sum would leave ±(2⁵³ − 1);
     /// [`SessionError::Ended`] if the session has ended meanwhile; [`SessionError::Unavailable`]; and as [`Session::insert`].
     pub async fn increment(&self, name: &str, by: i64) -> Result<i64, SessionError> {
-        let (key, mut delta) = {
+        let key = {
             let mut state = self.0.writable()?;
             match state.stored_key() {
-                // Nobody else can count in a session that only this request knows.
-                None => return state.increment_locally(name, by),
-                // What this request has changed so far goes along: the increment must see it.
-                Some(key) => (key, state.take_delta(self.0.context.new_delta())),
+                // Deliberately not along with what the request has changed so far: that is staged, and must neither be written
+                // if the handler fails later nor be lost if this call does.
+                Some(key) if !state.decides(name) => key,
+                // Nobody else can count in a session, or from a value, that only this request knows.
+                _ => return state.increment_locally(name, by),
             }
         };
-        if !delta.increment(name, by) {
-            // This request has itself set the member: first that, then the increment.
-            self.0.commit(&key, &delta).await?;
-            delta = self.0.context.new_delta();
-            delta.increment(name, by);
-        }
+        let mut delta = self.0.context.new_delta();
+        delta.increment(name, by);
         let counters = self.0.commit(&key, &delta).await?;
         let sum = counters.last().copied().ok_or(SessionError::Unavailable)?;
         let mut state = self.0.lock();

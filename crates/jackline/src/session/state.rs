@@ -183,9 +183,9 @@ impl State {
         Ok(sum)
     }
 
-    /// What was changed so far, for a caller who writes it at once.
-    pub(super) fn take_delta(&mut self, fresh: Delta) -> Delta {
-        std::mem::replace(&mut self.delta, fresh)
+    /// Whether the value of `name` follows from what this request has changed, whatever is stored.
+    pub(super) fn decides(&self, name: &str) -> bool {
+        self.delta.clears() || self.delta.ops().any(|(changed, _)| changed == name)
     }
 
     /// Stages a login: from here on this request's session is `record`.
