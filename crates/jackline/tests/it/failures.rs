@@ -425,7 +425,7 @@ async fn a_login_whose_acknowledgement_was_lost_is_not_acknowledged() {
 async fn a_session_that_expires_while_the_store_is_down_is_not_logged_out_by_that() {
     let site = Site::new();
     let mut alice = site.logged_in("alice").await;
-    alice.plant(&alice.cookie().unwrap());
+    alice = alice.hoarding();
     site.wait(HOUR);
     // The look-up works, and the end of the session cannot be written.
     site.spy.reset();

@@ -227,7 +227,7 @@ async fn what_moves_along_at_login_is_what_the_store_holds_at_that_moment() {
 async fn a_late_removal_does_not_take_the_cookie_of_a_newer_login_away() {
     let (site, gate) = slow_site(None);
     let mut alice = site.logged_in("alice").await;
-    alice.plant(&alice.cookie().unwrap());
+    alice = alice.hoarding();
     site.wait(HOUR);
     // This request finds the session expired, and is slow.
     let running = begin(&alice, &gate, "/slow-read").await;
@@ -243,7 +243,7 @@ async fn a_late_removal_does_not_take_the_cookie_of_a_newer_login_away() {
 async fn a_visitors_late_first_write_does_not_replace_the_cookie_of_a_newer_login() {
     let (site, gate) = slow_site(None);
     let mut alice = site.logged_in("alice").await;
-    alice.plant(&alice.cookie().unwrap());
+    alice = alice.hoarding();
     site.wait(HOUR);
     for _ in 0..2 {
         // Once with a session that has just expired, once with one that is unknown by now.

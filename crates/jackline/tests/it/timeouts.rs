@@ -8,20 +8,13 @@ use jackline::lifecycle::{EndReason, Policy, Role};
 use jackline::{Session, SessionError};
 use serde_json::json;
 
-use crate::site::{ABSOLUTE, Browser, HOUR, IDLE, Log, MINUTE, SECOND, STEP, Site, limits, owner};
+use crate::site::{ABSOLUTE, HOUR, IDLE, Log, MINUTE, SECOND, STEP, Site, limits, owner};
 
 const EXPIRED: (u16, &str) = (401, "Session expired");
 const NOBODY: (u16, &str) = (401, "Not authenticated");
 
 fn refusal(expected: (u16, &str)) -> (u16, String) {
     (expected.0, expected.1.to_owned())
-}
-
-/// A browser that has kept the cookie of `browser` and sends it whatever its Max-Age said.
-fn stubborn(browser: &Browser) -> Browser {
-    let mut stubborn = browser.clone();
-    stubborn.plant(&browser.cookie().unwrap());
-    stubborn
 }
 
 // Proves: S23, T8.1, J5
@@ -41,7 +34,7 @@ async fn a_second_before_the_idle_limit_a_session_works() {
 async fn a_second_after_the_idle_limit_the_server_refuses_whatever_the_cookie_says() {
     let site = Site::new();
     let alice = site.logged_in("alice").await;
-    let mut replayed = stubborn(&alice);
+    let mut replayed = alice.hoarding();
     site.wait(IDLE + SECOND);
     assert_eq!(alice.cookie(), None, "the browser has forgotten it by now");
 
@@ -184,8 +177,8 @@ async fn a_laxer_policy_gives_nothing_to_sessions_that_are_there() {
     let lax = site.beside(|engine| engine.policy(policy));
     let alice = site.logged_in("alice").await;
     let bob = site.logged_in("bob").await;
-    let mut alice = stubborn(&alice.at(&lax));
-    let mut bob = stubborn(&bob.at(&lax));
+    let mut alice = alice.at(&lax).hoarding();
+    let mut bob = bob.at(&lax).hoarding();
 
     // Neither does touching, writing or rotating under it.
     for _ in 0..16 {
@@ -210,7 +203,7 @@ async fn a_laxer_policy_gives_nothing_to_sessions_that_are_there() {
 async fn whoever_has_run_out_can_log_in_in_the_same_request() {
     let site = Site::new();
     let alice = site.logged_in("alice").await;
-    let mut alice = stubborn(&alice);
+    let mut alice = alice.hoarding();
     let old = alice.cookie();
     site.wait(HOUR);
     let answer = alice.log_in("alice").await;
@@ -226,7 +219,7 @@ async fn what_a_session_held_is_gone_when_it_has_run_out() {
     let site = Site::new();
     let mut alice = site.logged_in("alice").await;
     alice.submit("/set?diary=private").await;
-    let mut alice = stubborn(&alice);
+    let mut alice = alice.hoarding();
     site.wait(HOUR);
     let answer = alice.get("/data").await;
     assert_eq!(answer.json(), json!({}));
@@ -239,7 +232,7 @@ async fn a_visitor_whose_session_ran_out_goes_on_with_a_fresh_one() {
     let site = Site::new();
     let mut visitor = site.browser();
     visitor.get("/views").await;
-    let mut visitor = stubborn(&visitor);
+    let mut visitor = visitor.hoarding();
     let old = visitor.cookie();
     site.wait(HOUR);
     assert_eq!(visitor.get("/views").await.json(), json!({ "views": 1 }));
@@ -265,7 +258,7 @@ async fn a_handler_can_tell_which_limit_ran_out() {
     let site = Site::serving(routes);
     let mut alice = site.logged_in("alice").await;
     assert_eq!(alice.get("/why").await.body, "none");
-    let mut idle = stubborn(&alice);
+    let mut idle = alice.hoarding();
     site.wait(IDLE);
     assert_eq!(idle.get("/why").await.body, "idle");
 
@@ -283,21 +276,18 @@ async fn a_handler_can_tell_which_limit_ran_out() {
 #[tokio::test]
 async fn running_out_and_its_use_are_one_event_each() {
     let site = Site::new();
-    for (wait, user, name, reason) in [
-        (IDLE + SECOND, "alice", "idle_timeout", "idle"),
-        (ABSOLUTE, "root", "absolute_timeout", "absolute"),
+    // 16 uses, each a second before the idle limit, reach to 16 seconds before the absolute one.
+    for (uses, wait, user, name, reason) in [
+        (0, IDLE + SECOND, "alice", "idle_timeout", "idle"),
+        (16, SECOND * 16, "root", "absolute_timeout", "absolute"),
     ] {
-        let alice = site.logged_in(user).await;
-        let mut alice = stubborn(&alice);
-        let end = site.now().after(wait);
-        while site.now().after(IDLE) < end {
+        let mut alice = site.logged_in(user).await.hoarding();
+        for _ in 0..uses {
             site.wait(IDLE - SECOND);
             alice.get("/me").await;
         }
         let log = Log::start();
-        site.wait(Duration::from_millis(
-            end.as_millis() - site.now().as_millis(),
-        ));
+        site.wait(wait);
         // A device that does not obey the removal goes on sending it.
         let mut replayed = alice.clone();
         alice.get("/me").await;
@@ -339,7 +329,7 @@ async fn a_clock_that_is_set_back_extends_nothing() {
     let site = Site::new();
     let start = site.now();
     let alice = site.logged_in("alice").await;
-    let mut alice = stubborn(&alice);
+    let mut alice = alice.hoarding();
     site.clock.set(start.after(MINUTE * 10));
     alice.get("/me").await;
     site.clock.set(start);

@@ -24,6 +24,8 @@ pub(crate) struct Browser {
     pub(crate) address: IpAddr,
     pub(crate) scheme: Scheme,
     pub(crate) user_agent: &'static str,
+    /// Keeps cookies for as long as they are not removed, whatever their Max-Age.
+    hoards: bool,
     jar: Vec<Kept>,
 }
 
@@ -42,6 +44,7 @@ impl Browser {
             address: Ipv4Addr::new(203, 0, 113, 9).into(),
             scheme: Scheme::Http,
             user_agent: FIREFOX,
+            hoards: false,
             jar: Vec::new(),
         }
     }
@@ -52,6 +55,16 @@ impl Browser {
             site: site.clone(),
             ..self.clone()
         }
+    }
+
+    /// A browser with the same cookies that keeps them past their Max-Age.
+    pub(crate) fn hoarding(&self) -> Self {
+        let mut hoarding = self.clone();
+        hoarding.hoards = true;
+        for kept in &mut hoarding.jar {
+            kept.expires = UnixMs::MAX;
+        }
+        hoarding
     }
 
     /// Somebody who stole this browser's cookies and has the same kind of machine.
@@ -155,7 +168,11 @@ impl Browser {
                     name: cookie.name().to_owned(),
                     value: cookie.value().to_owned(),
                     secure,
-                    expires: self.site.now().after(max_age.unsigned_abs()),
+                    expires: if self.hoards {
+                        UnixMs::MAX
+                    } else {
+                        self.site.now().after(max_age.unsigned_abs())
+                    },
                 });
             }
         }
