@@ -74,7 +74,8 @@ pub enum Binding {
 pub enum PreLoginData {
     /// It is dropped with the old session: whoever planted that session cannot have planted data in the new one.
     Discard,
-    /// It moves along, as it is in the store at that moment. For shopping carts; treat it as a stranger's input.
+    /// It moves along, as it is in the store at that moment. For shopping carts; treat it as a stranger's input. What another
+    /// owner's session held is dropped all the same.
     Carry,
 }
 

@@ -135,7 +135,7 @@ impl Shared {
 
     async fn write_log_in(
         &self,
-        state: State,
+        mut state: State,
         epoch: Epoch,
         carried: Option<Delta>,
         outcome: &mut Outcome,
@@ -145,7 +145,13 @@ impl Shared {
         else {
             return Err(SessionError::NotAuthenticated);
         };
+        let owner = owner.clone();
         self.check_size(&state.record)?;
+        if carried.is_some() {
+            // The store moves the data along as it is then, and `delta` has what was set since. This request's copy of it is
+            // stale, and the session that it is a copy of may have ended (J2).
+            state.record.data.clear();
+        }
         let (context, key, now) = (&self.context, token.key(), self.context.clock.now());
         let came_with = state.came_with.as_ref();
         // Data that moves along is taken from the store at that moment, so what this request changed must be there first.
@@ -158,7 +164,7 @@ impl Shared {
         let admission = Admission {
             key: &key,
             record: &state.record,
-            owner,
+            owner: &owner,
             epoch,
             cap: context.policy.cap(),
             replaces: came_with.map(|came_with| Replaced {

@@ -197,15 +197,16 @@ impl State {
         carry: bool,
         fresh: Delta,
     ) {
-        let data = if carry {
-            std::mem::take(&mut self.record.data)
-        } else {
-            Data::new()
-        };
+        let data = std::mem::take(&mut self.record.data);
         let changed = std::mem::replace(&mut self.delta, fresh);
-        let carried = match self.staged.take() {
-            Some(Staged::LogIn { carried, .. }) => carried,
-            _ => (carry && self.came_with.is_some()).then_some(changed),
+        let (data, carried) = match self.staged.take() {
+            _ if !carry => (Data::new(), None),
+            Some(Staged::LogIn { carried, .. }) => {
+                // The second login of this request. What was changed since the first is of the new session still.
+                self.delta = changed;
+                (data, carried)
+            }
+            _ => (data, self.came_with.is_some().then_some(changed)),
         };
         self.record = Record { data, ..record };
         self.token = Some(token);
