@@ -34,13 +34,21 @@ pub(crate) enum CookieChange {
 }
 
 impl LazySession {
-    /// Whether nobody has touched the session, so that there is nothing to finish.
-    pub(crate) fn is_untouched(&self) -> bool {
-        self.shared().lock().phase == Phase::Unloaded
+    /// Whether nobody has touched the session, so that there is nothing to finish. From then on it is too late to.
+    pub(crate) fn finish_untouched(&self) -> bool {
+        let mut state = self.shared().lock();
+        let untouched = state.phase == Phase::Unloaded;
+        if untouched {
+            state.phase = Phase::Finished;
+        }
+        untouched
     }
 
     /// Writes what was changed, unless the response says that the handler failed.
     pub(crate) async fn finish(&self, status: StatusCode) -> Outcome {
+        if self.finish_untouched() {
+            return Outcome::default();
+        }
         let shared = self.shared();
         let state = {
             let mut state = shared.lock();

@@ -123,6 +123,8 @@ impl LazySession {
 
     /// Looks the session up, unless somebody has. One round trip to the store, none for a visitor without a cookie.
     ///
+    /// Once the response is on its way there is nothing to see any more, and every change is [`SessionError::TooLate`].
+    ///
     /// A session that is past its limits is ended here and handed out as a new, empty one, so that its owner can log in
     /// again at once; [`Session::refuse_expired`] and [`Session::require_identity`] tell it apart.
     ///
@@ -513,10 +515,11 @@ impl Shared {
             Decision::End(reason) => {
                 self.end_expired(&key, &record, reason).await?;
                 let mut state = self.lock();
-                state.become_visitor(visitor(), context.new_delta());
-                state.expired = Some(reason);
-                state.expired_owner = record.owner().is_some();
-                state.forget_cookie = true;
+                if state.become_visitor(visitor(), context.new_delta()) {
+                    state.expired = Some(reason);
+                    state.expired_owner = record.owner().is_some();
+                    state.forget_cookie = true;
+                }
                 return Ok(());
             }
             Decision::Keep | Decision::Renew => {}
@@ -529,11 +532,12 @@ impl Shared {
                 .emit();
         }
         let mut state = self.lock();
-        state.become_stored(token.clone(), *record, renewed, context.new_delta());
-        if renewed {
-            state.record.clocks.seen = now;
+        if state.become_stored(token.clone(), *record, renewed, context.new_delta()) {
+            if renewed {
+                state.record.clocks.seen = now;
+            }
+            self.check_binding(&mut state);
         }
-        self.check_binding(&mut state);
         Ok(())
     }
 

@@ -91,19 +91,28 @@ impl State {
         }
     }
 
-    pub(super) fn become_visitor(&mut self, record: Record, delta: Delta) {
+    /// Says whether it became one: if the response has left while the store was asked, it is too late to.
+    pub(super) fn become_visitor(&mut self, record: Record, delta: Delta) -> bool {
+        if self.phase == Phase::Finished {
+            return false;
+        }
         self.phase = Phase::Loaded;
         self.record = record;
         self.delta = delta;
+        true
     }
 
+    /// Says whether it became one, as above.
     pub(super) fn become_stored(
         &mut self,
         token: SessionToken,
         record: Record,
         renewed: bool,
         delta: Delta,
-    ) {
+    ) -> bool {
+        if self.phase == Phase::Finished {
+            return false;
+        }
         self.phase = Phase::Loaded;
         self.came_with = Some(CameWith {
             key: token.key(),
@@ -113,6 +122,7 @@ impl State {
         self.token = Some(token);
         self.renewed = renewed;
         self.delta = delta;
+        true
     }
 
     /// The key under which `record` is stored.
