@@ -183,7 +183,8 @@ impl Policy {
             .unwrap_or(self.absolute)
     }
 
-    /// How much of the idle time must be gone before a use is written down and the cookie is sent again.
+    /// How much of the idle time must be gone before a use is written down and the cookie is sent again. A use that changes the
+    /// session does both at once.
     #[must_use]
     pub fn renewal_step(&self) -> Duration {
         self.renewal_step

@@ -264,15 +264,19 @@ impl Shared {
         let (Some(came_with), Some(token)) = (&state.came_with, &state.token) else {
             return Ok(());
         };
+        let mut renewed = state.renewed;
         if !state.delta.is_empty() {
             match self.commit(&came_with.key, &state.delta).await {
                 // The application changed nothing, so nothing of it is lost: what it read was true when it was read.
                 Err(SessionError::Ended) if !state.delta.changes_data() => return Ok(()),
                 result => result?,
             };
+            // Every write is a use, after which no renewal is due for a while. Without the cookie going along, the browser of
+            // somebody who writes all the time would let it run out.
+            renewed = true;
         }
         let resign = matches!(self.presented, Presented::Token { resign: true, .. });
-        if (state.renewed || resign) && !self.context.recently_ended.contains(&came_with.key) {
+        if (renewed || resign) && !self.context.recently_ended.contains(&came_with.key) {
             outcome.cookie = CookieChange::Set(token.clone(), state.record.clocks.idle);
         }
         Ok(())

@@ -236,6 +236,7 @@ impl Session {
         let counters = self.0.commit(&key, &delta).await?;
         let sum = counters.last().copied().ok_or(SessionError::Unavailable)?;
         let mut state = self.0.lock();
+        state.renewed = true;
         state.record.data.set(name, crate::lifecycle::integer(sum));
         Ok(sum)
     }

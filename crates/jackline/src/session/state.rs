@@ -61,7 +61,7 @@ pub(super) struct State {
     /// A session that is not stored is to be.
     pub(super) wanted: bool,
     pub(super) staged: Option<Staged>,
-    /// The use of the session was written down when it was loaded, so the cookie is to be renewed too.
+    /// The use of the session has been written down, when it was loaded or with a change, so the cookie is to be renewed too.
     pub(super) renewed: bool,
     /// Which limit ended the session that the request came with.
     pub(super) expired: Option<EndReason>,
