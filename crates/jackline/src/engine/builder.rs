@@ -184,6 +184,8 @@ impl EngineBuilder {
                 csrf_keys,
                 max_data_bytes: self.max_data_bytes,
                 recently_ended: Default::default(),
+                recently_superseded: Default::default(),
+                recently_logged_in: Default::default(),
             }),
             keys: self.keys,
             cookie,

@@ -23,7 +23,12 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) csrf_keys: CsrfKeys,
     pub(crate) max_data_bytes: usize,
-    pub(crate) recently_ended: RecentlyEnded,
+    /// Sessions that this process has ended.
+    pub(crate) recently_ended: RecentKeys,
+    /// Sessions, live or long dead, in whose place this process has given a browser another cookie.
+    pub(crate) recently_superseded: RecentKeys,
+    /// Those among them that gave way to a login.
+    pub(crate) recently_logged_in: RecentKeys,
 }
 
 impl Context {
@@ -48,6 +53,11 @@ impl Context {
             None => Bucket::from_random(self.random()?),
         };
         Ok(SessionToken::from_random(self.random()?, bucket))
+    }
+
+    /// Whether a response that goes on with this session, or removes its cookie, would undo what another has done since.
+    pub(crate) fn is_outrun(&self, key: &SessionKey) -> bool {
+        self.recently_ended.contains(key) || self.recently_superseded.contains(key)
     }
 
     /// Pages through all of an owner's sessions until `visit` has seen enough.
@@ -77,15 +87,17 @@ impl Context {
     }
 }
 
-/// Keys of sessions that this process has ended in the last minute. A response that was under way meanwhile and would renew
-/// such a session's cookie must not: it would overwrite the cookie that won (J10).
+/// Keys of sessions to which something has happened in the last minute. A response that was under way meanwhile and would
+/// renew or remove such a session's cookie must not: it would undo the cookie that won (J10). What was under way for longer
+/// than is remembered here must not either.
 #[derive(Debug, Default)]
-pub(crate) struct RecentlyEnded {
+pub(crate) struct RecentKeys {
     inner: Mutex<(VecDeque<(SessionKey, UnixMs)>, HashSet<SessionKey>)>,
 }
 
-impl RecentlyEnded {
-    const KEEP: Duration = Duration::from_secs(60);
+impl RecentKeys {
+    /// How long a key is remembered.
+    pub(crate) const KEEP: Duration = Duration::from_secs(60);
     const CAPACITY: usize = 16_384;
 
     pub(crate) fn note(&self, key: SessionKey, now: UnixMs) {

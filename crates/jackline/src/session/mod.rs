@@ -27,6 +27,7 @@ pub use error::SessionError;
 pub use login::LoginAttempt;
 pub use others::SessionInfo;
 
+use context::RecentKeys;
 pub(crate) use context::{Context, TimedStore};
 pub(crate) use finish::CookieChange;
 
@@ -495,6 +496,7 @@ impl Shared {
             return Ok(());
         };
         let key = token.key();
+        self.lock().loaded = now;
         let loaded = context
             .store
             .load(&key, context.policy.renewal_step(), now)

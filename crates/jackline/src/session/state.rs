@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::SessionError;
-use crate::lifecycle::{Data, Delta, EndReason, Identity, OwnerId, Record, integer};
+use crate::lifecycle::{Data, Delta, EndReason, Identity, OwnerId, Record, UnixMs, integer};
 use crate::store::Epoch;
 use crate::token::{Handle, SessionKey, SessionToken};
 
@@ -63,6 +63,8 @@ pub(super) struct State {
     pub(super) staged: Option<Staged>,
     /// The use of the session has been written down, when it was loaded or with a change, so the cookie is to be renewed too.
     pub(super) renewed: bool,
+    /// When it was loaded.
+    pub(super) loaded: UnixMs,
     /// Which limit ended the session that the request came with.
     pub(super) expired: Option<EndReason>,
     /// Whether that session had an owner.
@@ -84,6 +86,7 @@ impl State {
             wanted: false,
             staged: None,
             renewed: false,
+            loaded: UnixMs::default(),
             expired: None,
             expired_owner: false,
             forget_cookie: false,

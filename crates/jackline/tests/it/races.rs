@@ -262,6 +262,23 @@ async fn a_visitors_late_first_write_does_not_replace_the_cookie_of_a_newer_logi
 
 // Proves: J10
 #[tokio::test]
+async fn the_many_requests_of_the_first_page_after_an_expiry_are_all_answered() {
+    let (site, gate) = slow_site(None);
+    let mut visitor = site.browser();
+    visitor.get("/views").await;
+    let mut visitor = visitor.hoarding();
+    site.wait(HOUR);
+    let running = begin(&visitor, &gate, "/slow-write").await;
+    visitor.get("/views").await;
+    let answer = end(&gate, running).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    visitor.receive(&answer);
+    // Whichever came last is a session that works.
+    assert_eq!(visitor.data().await, json!({ "late": "write" }));
+}
+
+// Proves: J10
+#[tokio::test]
 async fn a_page_that_takes_minutes_does_not_bring_an_old_cookie_back() {
     let (site, gate) = slow_site(None);
     let mut alice = site.logged_in("alice").await;
