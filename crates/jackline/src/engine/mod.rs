@@ -33,6 +33,7 @@
 
 mod builder;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -83,7 +84,7 @@ pub struct Connection {
 }
 
 /// The head of a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Incoming<'a> {
     /// Its method.
     pub method: &'a Method,
@@ -93,6 +94,20 @@ pub struct Incoming<'a> {
     pub headers: &'a HeaderMap,
     /// How it got here; `None` if that is not known, which counts as unencrypted and from nowhere.
     pub connection: Option<Connection>,
+}
+
+impl fmt::Debug for Incoming<'_> {
+    /// Names the headers without their values, among which are the cookie and the CSRF token, and the path without its query.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not `keys()` itself, whose own `Debug` shows the values too.
+        let names: Vec<_> = self.headers.keys().map(HeaderName::as_str).collect();
+        f.debug_struct("Incoming")
+            .field("method", self.method)
+            .field("path", &self.uri.path())
+            .field("headers", &names)
+            .field("connection", &self.connection)
+            .finish()
+    }
 }
 
 /// How a request stands with the CSRF defence.
