@@ -125,7 +125,7 @@ impl Policy {
     #[must_use]
     pub fn builder(idle: IdleLimit, absolute: AbsoluteLimit) -> PolicyBuilder {
         PolicyBuilder {
-            mistake: None,
+            ceilings: Vec::new(),
             policy: Self {
                 idle,
                 absolute,
@@ -219,7 +219,7 @@ impl Policy {
 #[derive(Clone, Debug)]
 pub struct PolicyBuilder {
     policy: Policy,
-    mistake: Option<PolicyMistake>,
+    ceilings: Vec<Policy>,
 }
 
 impl PolicyBuilder {
@@ -266,12 +266,10 @@ impl PolicyBuilder {
         self
     }
 
-    /// Refuses whatever is laxer than `ceiling`, such as [`Policy::aal3`].
+    /// Refuses whatever is laxer than `ceiling`, such as [`Policy::aal3`], also if it is set later.
     #[must_use]
     pub fn at_most(mut self, ceiling: &Policy) -> Self {
-        if !self.policy.is_within(ceiling) {
-            self.mistake = Some(PolicyMistake::LaxerThanCeiling);
-        }
+        self.ceilings.push(ceiling.clone());
         self
     }
 
@@ -281,8 +279,12 @@ impl PolicyBuilder {
     /// If the parts contradict each other.
     pub fn build(self) -> Result<Policy, PolicyMistake> {
         let policy = self.policy;
-        if let Some(mistake) = self.mistake {
-            return Err(mistake);
+        if self
+            .ceilings
+            .iter()
+            .any(|ceiling| !policy.is_within(ceiling))
+        {
+            return Err(PolicyMistake::LaxerThanCeiling);
         }
         if policy.idle.get() > policy.absolute.get() {
             return Err(PolicyMistake::IdleExceedsAbsolute);
