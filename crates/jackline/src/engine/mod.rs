@@ -180,7 +180,7 @@ impl Engine {
     /// Holds a request against the CSRF defence: where it comes from, and then the session's token. Neither asks the store.
     ///
     /// # Errors
-    /// [`SessionError::CrossSite`], with the reason in an event.
+    /// [`SessionError::CrossSite`], with the reason in an event; [`SessionError::InsecureTransport`].
     pub fn check_csrf(
         &self,
         incoming: &Incoming<'_>,
@@ -208,10 +208,15 @@ impl Engine {
         if csrf.is_exempt(incoming.method, incoming.uri.path()) {
             return Ok(CsrfCheck::Passed);
         }
+        // Whatever it carries cannot be believed, and "Invalid CSRF token" would send its developer searching in the wrong place.
+        if session.came_unencrypted() {
+            return Err(SessionError::InsecureTransport);
+        }
         match incoming.headers.get(CSRF_HEADER) {
             Some(presented) if session.csrf_matches(presented.as_bytes()) => Ok(CsrfCheck::Passed),
             Some(_) => Err(refuse(CsrfRejection::InvalidToken)),
-            None if is_form(incoming.headers) => Ok(CsrfCheck::AskForm),
+            // Without a session there is no token that could be right, so a stranger's form is not read.
+            None if is_form(incoming.headers) && session.has_token() => Ok(CsrfCheck::AskForm),
             None => Err(refuse(CsrfRejection::MissingToken)),
         }
     }

@@ -153,6 +153,16 @@ impl LazySession {
         &self.0
     }
 
+    /// Whether the request came with a cookie to be believed.
+    pub(crate) fn has_token(&self) -> bool {
+        matches!(self.0.presented, Presented::Token { .. })
+    }
+
+    /// Whether the request came over a connection that the cookie must not travel on.
+    pub(crate) fn came_unencrypted(&self) -> bool {
+        matches!(self.0.presented, Presented::InsecureTransport)
+    }
+
     /// Whether `presented` is this session's CSRF token. No store call: the token follows from the cookie.
     pub(crate) fn csrf_matches(&self, presented: &[u8]) -> bool {
         match &self.0.presented {
