@@ -452,3 +452,58 @@ async fn a_form_that_was_open_during_a_change_of_signing_keys_still_works() {
     alice.get("/me").await;
     assert_eq!(alice.submit_with("/set?a=1", &token).await.status, 200);
 }
+
+// Proves: J9, S47
+#[tokio::test]
+async fn the_form_of_somebody_without_a_session_is_refused_unread() {
+    let site = Site::new();
+    let mut stranger = site.browser();
+    // Endless: whoever waited for its end would wait for ever.
+    let endless = Body::new(Endless);
+    let answer = stranger.send(form(&stranger, "/form", endless)).await;
+    assert_refused(&answer, "no session, no token");
+}
+
+struct Endless;
+
+impl http_body::Body for Endless {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+// Proves: D4, D8, S67
+#[tokio::test]
+async fn over_plain_http_a_change_is_refused_for_what_is_wrong_and_not_for_its_token() {
+    use jackline::cookie::CookieSpec;
+    use jackline::proxy::Scheme;
+
+    let site = Site::with(|engine| engine.cookie(CookieSpec::production()));
+    let mut alice = site.browser();
+    alice.scheme = Scheme::Https;
+    alice.log_in("alice").await;
+    let token = alice.csrf_token().await;
+    let cookie = alice.cookie().unwrap();
+    let mut plain = site.browser();
+    let log = Log::start();
+    let mut request = plain.request(Method::POST, "/set?a=1");
+    let headers = request.headers_mut();
+    headers.insert("x-csrf-token", token.parse().unwrap());
+    headers.insert("cookie", format!("__Host-sid={cookie}").parse().unwrap());
+    let answer = plain.send(request).await;
+    assert_eq!(answer.refusal(), (403, "HTTPS required".into()));
+    assert_eq!(log.events(), ["session_rejected/plaintext_transport"]);
+    let answer = plain.send(form(&plain, "/form", "a=b")).await;
+    assert_eq!(answer.refusal(), (403, "HTTPS required".into()));
+    // Another site is told nothing of that.
+    let mut request = plain.request(Method::POST, "/set?a=1");
+    let value = "cross-site".parse().unwrap();
+    request.headers_mut().insert("sec-fetch-site", value);
+    assert_refused(&plain.send(request).await, "cross-site");
+}

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Json, Router};
+use jackline::engine::Incoming;
 use jackline::lifecycle::{OwnerId, Role};
 use jackline::session::LoginAttempt;
-use jackline::token::{Bucket, SessionToken};
+use jackline::token::SessionToken;
 use jackline::{Session, SessionError};
 use serde_json::json;
 
@@ -399,16 +400,23 @@ async fn a_token_that_was_never_issued_is_not_adopted() {
 }
 
 // Proves: S1
-#[test]
-fn a_hundred_thousand_tokens_are_all_different() {
-    // In one bucket, so that its sixteen bits cannot help.
-    let bucket = Bucket::from_random([0, 0]);
+#[tokio::test]
+async fn a_hundred_thousand_tokens_are_all_different() {
+    let site = Site::new();
+    let (head, _) = site.browser().request(http::Method::GET, "/").into_parts();
+    let incoming = Incoming {
+        method: &head.method,
+        uri: &head.uri,
+        headers: &head.headers,
+        connection: None,
+    };
     let mut seen = HashSet::new();
     for _ in 0..100_000 {
-        let mut random = [0; SessionToken::RANDOM_BYTES];
-        getrandom::fill(&mut random).unwrap();
-        let key = SessionToken::from_random(random, bucket).key();
-        assert!(seen.insert(*key.digest()));
+        let lazy = site.engine.open(&incoming);
+        let session = lazy.load().await.unwrap();
+        session.csrf_token().unwrap();
+        // What the cookie would hold; the session itself is never stored here.
+        assert!(seen.insert(session.handle().unwrap()));
     }
     const { assert!(SessionToken::RANDOM_BYTES * 8 >= 128) };
 }
@@ -476,4 +484,97 @@ async fn a_login_that_began_and_was_not_completed_changes_nothing() {
     site.wait(STEP + Duration::from_secs(1));
     alice.get("/wrong").await;
     assert_eq!(alice.user().await.as_deref(), Some("alice"));
+}
+
+// Proves: J1, J2
+#[tokio::test]
+async fn of_two_logins_at_once_from_one_visitor_neither_keeps_the_visitors_token() {
+    let gate = crate::site::Gate::default();
+    let handler = {
+        let gate = gate.clone();
+        get(move |session: Session| async move {
+            let attempt = session.begin_login(&owner("alice")).await?;
+            gate.pass().await;
+            session.log_in(attempt, "alice", Role::user())?;
+            Ok::<_, SessionError>("")
+        })
+    };
+    let site = Site::serving(Router::new().route("/slow-login", handler));
+    let mut visitor = site.browser();
+    visitor.submit("/set?cart=full").await;
+    let mut before = visitor.thief();
+    let running = site.start(visitor.request(http::Method::GET, "/slow-login"));
+    gate.arrival().await;
+    visitor.log_in("alice").await;
+    gate.open();
+    let answer = running.await.unwrap();
+    let first = visitor.clone();
+    visitor.receive(&answer);
+    assert_ne!(visitor.cookie(), first.cookie());
+    // A double click: both are sessions of hers, in her list, and both can be ended.
+    for mut browser in [visitor, first] {
+        assert_eq!(browser.user().await.as_deref(), Some("alice"));
+    }
+    assert_eq!(before.user().await, None);
+    assert_eq!(site.sessions_of("alice").await, 2);
+}
+
+// Proves: J1, J2
+#[tokio::test]
+async fn after_a_logout_the_same_request_logs_nobody_in() {
+    let routes = Router::new().route(
+        "/out-and-in",
+        get(|session: Session| async move {
+            session.step_up()?;
+            session.rotate()?;
+            let attempt = session.begin_login(&owner("bob")).await?;
+            session.log_out()?;
+            session.log_in(attempt, "bob", Role::admin())
+        }),
+    );
+    let site = Site::serving(routes);
+    let mut alice = site.logged_in("alice").await;
+    let answer = alice.get("/out-and-in").await;
+    assert_eq!(answer.refusal(), (401, "Session ended".into()));
+    assert!(answer.removes_cookie(), "the logout counts all the same");
+    assert!(site.memory.is_empty());
+}
+
+// Proves: J1
+#[tokio::test]
+async fn a_login_after_a_step_up_in_one_request_is_a_login() {
+    let routes = Router::new().route(
+        "/both",
+        get(|session: Session| async move {
+            session.step_up()?;
+            let attempt = session.begin_login(&owner("alice")).await?;
+            session.log_in(attempt, "alice", Role::admin())
+        }),
+    );
+    let site = Site::serving(routes);
+    let mut alice = site.logged_in("alice").await;
+    let mut before = alice.thief();
+    alice.get("/both").await;
+    assert_eq!(alice.get("/admin").await.status, 200);
+    assert_eq!(before.user().await, None);
+    assert_eq!(site.memory.len(), 1);
+}
+
+// Proves: S76, J6
+#[test]
+fn an_owner_is_named_by_what_fits_on_one_line() {
+    for bad in [
+        "",
+        "a\nb",
+        "a\rb",
+        "a\0b",
+        "\u{1b}[31m",
+        "\u{85}",
+        &"x".repeat(257),
+    ] {
+        assert!(OwnerId::new(bad).is_err(), "{bad:?}");
+        let quoted = serde_json::to_string(bad).unwrap();
+        assert!(serde_json::from_str::<OwnerId>(&quoted).is_err());
+    }
+    assert!(OwnerId::new("Zoë Müller <zoe@example.org>").is_ok());
 }
