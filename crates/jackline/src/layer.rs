@@ -238,7 +238,7 @@ where
                 }
                 StateProjection::Handling { handling } => {
                     let response = ready!(handling.poll(cx))?;
-                    if this.session.is_untouched() {
+                    if this.session.finish_untouched() {
                         return Poll::Ready(Ok(response));
                     }
                     let (engine, session, status) =

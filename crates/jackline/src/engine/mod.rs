@@ -33,6 +33,7 @@
 
 mod builder;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -83,7 +84,7 @@ pub struct Connection {
 }
 
 /// The head of a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Incoming<'a> {
     /// Its method.
     pub method: &'a Method,
@@ -93,6 +94,20 @@ pub struct Incoming<'a> {
     pub headers: &'a HeaderMap,
     /// How it got here; `None` if that is not known, which counts as unencrypted and from nowhere.
     pub connection: Option<Connection>,
+}
+
+impl fmt::Debug for Incoming<'_> {
+    /// Names the headers without their values, among which are the cookie and the CSRF token, and the path without its query.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not `keys()` itself, whose own `Debug` shows the values too.
+        let names: Vec<_> = self.headers.keys().map(HeaderName::as_str).collect();
+        f.debug_struct("Incoming")
+            .field("method", self.method)
+            .field("path", &self.uri.path())
+            .field("headers", &names)
+            .field("connection", &self.connection)
+            .finish()
+    }
 }
 
 /// How a request stands with the CSRF defence.
@@ -165,7 +180,7 @@ impl Engine {
     /// Holds a request against the CSRF defence: where it comes from, and then the session's token. Neither asks the store.
     ///
     /// # Errors
-    /// [`SessionError::CrossSite`], with the reason in an event.
+    /// [`SessionError::CrossSite`], with the reason in an event; [`SessionError::InsecureTransport`].
     pub fn check_csrf(
         &self,
         incoming: &Incoming<'_>,
@@ -193,10 +208,15 @@ impl Engine {
         if csrf.is_exempt(incoming.method, incoming.uri.path()) {
             return Ok(CsrfCheck::Passed);
         }
+        // Whatever it carries cannot be believed, and "Invalid CSRF token" would send its developer searching in the wrong place.
+        if session.came_unencrypted() {
+            return Err(SessionError::InsecureTransport);
+        }
         match incoming.headers.get(CSRF_HEADER) {
             Some(presented) if session.csrf_matches(presented.as_bytes()) => Ok(CsrfCheck::Passed),
             Some(_) => Err(refuse(CsrfRejection::InvalidToken)),
-            None if is_form(incoming.headers) => Ok(CsrfCheck::AskForm),
+            // Without a session there is no token that could be right, so a stranger's form is not read.
+            None if is_form(incoming.headers) && session.has_token() => Ok(CsrfCheck::AskForm),
             None => Err(refuse(CsrfRejection::MissingToken)),
         }
     }
@@ -287,7 +307,7 @@ impl Engine {
         let context = &self.0.context;
         let now = context.clock.now();
         let count = context.store.end_all(owner, None, now).await?;
-        context.recently_ended.note_all(owner, None, now);
+        context.recently_revoked.note(owner, None, now);
         SecurityEvent::new(EventKind::SessionsRevoked)
             .user_id(owner.as_str())
             .reason(reason)

@@ -32,7 +32,13 @@ impl Data {
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, serde_json::Error> {
         self.0
             .get(name)
-            .map(|raw| serde_json::from_str(raw.get()))
+            .map(|raw| {
+                // serde's own message quotes the value: `invalid type: string "…"`. Errors are logged, and data is personal.
+                serde_json::from_str(raw.get()).map_err(|_| {
+                    let wanted = std::any::type_name::<T>();
+                    serde::de::Error::custom(format_args!("the member is no {wanted}"))
+                })
+            })
             .transpose()
     }
 

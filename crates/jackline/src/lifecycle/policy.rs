@@ -74,7 +74,8 @@ pub enum Binding {
 pub enum PreLoginData {
     /// It is dropped with the old session: whoever planted that session cannot have planted data in the new one.
     Discard,
-    /// It moves along, as it is in the store at that moment. For shopping carts; treat it as a stranger's input.
+    /// It moves along, as it is in the store at that moment. For shopping carts; treat it as a stranger's input. What another
+    /// owner's session held is dropped all the same.
     Carry,
 }
 
@@ -135,7 +136,7 @@ impl Policy {
     #[must_use]
     pub fn builder(idle: IdleLimit, absolute: AbsoluteLimit) -> PolicyBuilder {
         PolicyBuilder {
-            mistake: None,
+            ceilings: Vec::new(),
             policy: Self {
                 idle,
                 absolute,
@@ -193,7 +194,8 @@ impl Policy {
             .unwrap_or(self.absolute)
     }
 
-    /// How much of the idle time must be gone before a use is written down and the cookie is sent again.
+    /// How much of the idle time must be gone before a use is written down and the cookie is sent again. A use that changes the
+    /// session does both at once.
     #[must_use]
     pub fn renewal_step(&self) -> Duration {
         self.renewal_step
@@ -228,7 +230,7 @@ impl Policy {
 #[derive(Clone, Debug)]
 pub struct PolicyBuilder {
     policy: Policy,
-    mistake: Option<PolicyMistake>,
+    ceilings: Vec<Policy>,
 }
 
 impl PolicyBuilder {
@@ -275,12 +277,10 @@ impl PolicyBuilder {
         self
     }
 
-    /// Refuses whatever is laxer than `ceiling`, such as [`Policy::aal3`].
+    /// Refuses whatever is laxer than `ceiling`, such as [`Policy::aal3`], also if it is set later.
     #[must_use]
     pub fn at_most(mut self, ceiling: &Policy) -> Self {
-        if !self.policy.is_within(ceiling) {
-            self.mistake = Some(PolicyMistake::LaxerThanCeiling);
-        }
+        self.ceilings.push(ceiling.clone());
         self
     }
 
@@ -290,8 +290,12 @@ impl PolicyBuilder {
     /// If the parts contradict each other.
     pub fn build(self) -> Result<Policy, PolicyMistake> {
         let policy = self.policy;
-        if let Some(mistake) = self.mistake {
-            return Err(mistake);
+        if self
+            .ceilings
+            .iter()
+            .any(|ceiling| !policy.is_within(ceiling))
+        {
+            return Err(PolicyMistake::LaxerThanCeiling);
         }
         if policy.idle.get() > policy.absolute.get() {
             return Err(PolicyMistake::IdleExceedsAbsolute);

@@ -23,7 +23,14 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) csrf_keys: CsrfKeys,
     pub(crate) max_data_bytes: usize,
-    pub(crate) recently_ended: RecentlyEnded,
+    /// Sessions that this process has ended.
+    pub(crate) recently_ended: RecentKeys,
+    /// Owners all of whose sessions, but perhaps one, this process has ended.
+    pub(crate) recently_revoked: RecentOwners,
+    /// Sessions, live or long dead, in whose place this process has given a browser another cookie.
+    pub(crate) recently_superseded: RecentKeys,
+    /// Those among them that gave way to a login.
+    pub(crate) recently_logged_in: RecentKeys,
 }
 
 impl Context {
@@ -48,6 +55,18 @@ impl Context {
             None => Bucket::from_random(self.random()?),
         };
         Ok(SessionToken::from_random(self.random()?, bucket))
+    }
+
+    /// Whether a response that goes on with this session, loaded at `loaded`, would undo what another has done since.
+    pub(crate) fn is_outrun(
+        &self,
+        key: &SessionKey,
+        owner: Option<&OwnerId>,
+        loaded: UnixMs,
+    ) -> bool {
+        self.recently_ended.contains(key)
+            || self.recently_superseded.contains(key)
+            || owner.is_some_and(|owner| self.recently_revoked.contains(owner, key, loaded))
     }
 
     /// Pages through all of an owner's sessions until `visit` has seen enough.
@@ -77,44 +96,60 @@ impl Context {
     }
 }
 
-/// What this process has ended in the last minute: sessions by key, and all of an owner's but one. A response that was under way meanwhile and would renew
-/// such a session's cookie must not: it would overwrite the cookie that won (J10).
+/// Keys of sessions to which something has happened in the last minute. A response that was under way meanwhile and would
+/// renew or remove such a session's cookie must not: it would undo the cookie that won (J10). What was under way for longer
+/// than is remembered here must not either.
 #[derive(Debug, Default)]
-pub(crate) struct RecentlyEnded {
-    inner: Mutex<Ended>,
+pub(crate) struct RecentKeys {
+    inner: Mutex<Keys>,
 }
 
 #[derive(Debug, Default)]
-struct Ended {
-    // Both hold the same keys: one in the order of their ends, one to look them up.
+struct Keys {
+    // Both hold the same keys: one in the order in which they came, one to look them up.
     order: VecDeque<(SessionKey, UnixMs)>,
-    keys: HashSet<SessionKey>,
-    owners: VecDeque<(OwnerId, Option<SessionKey>, UnixMs)>,
+    known: HashSet<SessionKey>,
 }
 
-impl RecentlyEnded {
-    const KEEP: Duration = Duration::from_secs(60);
+impl RecentKeys {
+    /// How long a key is remembered.
+    pub(crate) const KEEP: Duration = Duration::from_secs(60);
     const CAPACITY: usize = 16_384;
 
     pub(crate) fn note(&self, key: SessionKey, now: UnixMs) {
-        let mut ended = self.lock();
-        while let Some((oldest, at)) = ended.order.front().copied() {
-            if ended.order.len() < Self::CAPACITY && now.since(at) <= Self::KEEP {
+        let mut keys = self.lock();
+        while let Some((oldest, at)) = keys.order.front().copied() {
+            if keys.order.len() < Self::CAPACITY && now.since(at) <= Self::KEEP {
                 break;
             }
-            ended.order.pop_front();
-            ended.keys.remove(&oldest);
+            keys.order.pop_front();
+            keys.known.remove(&oldest);
         }
-        if ended.keys.insert(key) {
-            ended.order.push_back((key, now));
+        if keys.known.insert(key) {
+            keys.order.push_back((key, now));
         }
     }
 
-    /// Notes that all sessions of an owner have ended, but one.
-    pub(crate) fn note_all(&self, owner: &OwnerId, except: Option<&SessionKey>, now: UnixMs) {
-        let owners = &mut self.lock().owners;
+    pub(crate) fn contains(&self, key: &SessionKey) -> bool {
+        self.lock().known.contains(key)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Keys> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Owners whose sessions have ended in the last minute, all but one: the same for keys that nobody here has seen.
+#[derive(Debug, Default)]
+pub(crate) struct RecentOwners {
+    inner: Mutex<VecDeque<(OwnerId, Option<SessionKey>, UnixMs)>>,
+}
+
+impl RecentOwners {
+    pub(crate) fn note(&self, owner: &OwnerId, except: Option<&SessionKey>, now: UnixMs) {
+        let mut owners = self.lock();
         while let Some((.., at)) = owners.front() {
-            if owners.len() < Self::CAPACITY && now.since(*at) <= Self::KEEP {
+            if owners.len() < RecentKeys::CAPACITY && now.since(*at) <= RecentKeys::KEEP {
                 break;
             }
             owners.pop_front();
@@ -122,28 +157,16 @@ impl RecentlyEnded {
         owners.push_back((owner.clone(), except.copied(), now));
     }
 
-    /// Whether a session that was live when it was loaded, at `loaded`, has ended since.
-    pub(crate) fn contains(
-        &self,
-        key: &SessionKey,
-        owner: Option<&OwnerId>,
-        loaded: UnixMs,
-    ) -> bool {
-        let ended = self.lock();
-        ended.keys.contains(key)
-            || owner.is_some_and(|owner| {
-                let since = ended
-                    .owners
-                    .iter()
-                    .rev()
-                    .take_while(|(.., at)| *at >= loaded);
-                since
-                    .clone()
-                    .any(|(of, except, _)| of == owner && except.as_ref() != Some(key))
-            })
+    /// Whether the owner's session under `key`, which was live at `loaded`, has ended since.
+    pub(crate) fn contains(&self, owner: &OwnerId, key: &SessionKey, loaded: UnixMs) -> bool {
+        let owners = self.lock();
+        let since = owners.iter().rev().take_while(|(.., at)| *at >= loaded);
+        since
+            .into_iter()
+            .any(|(of, except, _)| of == owner && except.as_ref() != Some(key))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Ended> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(OwnerId, Option<SessionKey>, UnixMs)>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

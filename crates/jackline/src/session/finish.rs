@@ -4,7 +4,7 @@
 use http::StatusCode;
 
 use super::state::{CameWith, Phase, Staged, State};
-use super::{LazySession, Presented, SessionError, Shared};
+use super::{LazySession, Presented, RecentKeys, SessionError, Shared};
 use crate::events::EventKind;
 use crate::lifecycle::{Delta, DeltaError, Identity, OwnerId, Record};
 use crate::store::{Admission, Admitted, Committed, Epoch, Replaced};
@@ -34,13 +34,21 @@ pub(crate) enum CookieChange {
 }
 
 impl LazySession {
-    /// Whether nobody has touched the session, so that there is nothing to finish.
-    pub(crate) fn is_untouched(&self) -> bool {
-        self.shared().lock().phase == Phase::Unloaded
+    /// Whether nobody has touched the session, so that there is nothing to finish. From then on it is too late to.
+    pub(crate) fn finish_untouched(&self) -> bool {
+        let mut state = self.shared().lock();
+        let untouched = state.phase == Phase::Unloaded;
+        if untouched {
+            state.phase = Phase::Finished;
+        }
+        untouched
     }
 
     /// Writes what was changed, unless the response says that the handler failed.
     pub(crate) async fn finish(&self, status: StatusCode) -> Outcome {
+        if self.finish_untouched() {
+            return Outcome::default();
+        }
         let shared = self.shared();
         let state = {
             let mut state = shared.lock();
@@ -54,29 +62,8 @@ impl LazySession {
             };
             std::mem::replace(&mut *state, handle)
         };
-        let mut outcome = Outcome {
-            varies: true,
-            private: state.record.meta.identity.is_some() || state.came_with_identity(),
-            ..Outcome::default()
-        };
-        if state.forget_cookie {
-            outcome.cookie = CookieChange::Remove;
-        }
-        if status.is_server_error() {
-            return outcome;
-        }
-        if state.lost {
-            // Its handler may have said so itself; it must not say the contrary.
-            if status.is_success() || status.is_redirection() {
-                outcome.instead = Some(SessionError::Ended);
-            }
-            return outcome;
-        }
-        if let Err(error) = shared.write(state, &mut outcome).await {
-            outcome.cookie = CookieChange::Keep;
-            outcome.logged_out = false;
-            outcome.instead = Some(error);
-        }
+        let mut outcome = shared.write_unless_failed(state, status).await;
+        shared.note_cookie(&mut outcome);
         outcome
     }
 }
@@ -90,6 +77,56 @@ impl State {
 }
 
 impl Shared {
+    async fn write_unless_failed(&self, state: State, status: StatusCode) -> Outcome {
+        let mut outcome = Outcome {
+            varies: true,
+            private: state.record.meta.identity.is_some() || state.came_with_identity(),
+            ..Outcome::default()
+        };
+        if state.forget_cookie && !self.is_slow(&state) {
+            outcome.cookie = CookieChange::Remove;
+        }
+        if status.is_server_error() {
+            return outcome;
+        }
+        if state.lost {
+            // Its handler may have said so itself; it must not say the contrary.
+            if status.is_success() || status.is_redirection() {
+                outcome.instead = Some(SessionError::Ended);
+            }
+            return outcome;
+        }
+        if let Err(error) = self.write(state, &mut outcome).await {
+            outcome.cookie = CookieChange::Keep;
+            outcome.logged_out = false;
+            outcome.instead = Some(error);
+        }
+        outcome
+    }
+
+    /// Whether the request took so long that what happened meanwhile may be forgotten. It sends no cookie on the strength of
+    /// what it saw when it began.
+    fn is_slow(&self, state: &State) -> bool {
+        self.context.clock.now().since(state.loaded) > RecentKeys::KEEP
+    }
+
+    /// Lets others know that the browser gets another cookie, and leaves one alone that it got from them meanwhile (J10).
+    fn note_cookie(&self, outcome: &mut Outcome) {
+        let Presented::Token { token, .. } = &self.presented else {
+            return;
+        };
+        let superseded = &self.context.recently_superseded;
+        match &outcome.cookie {
+            CookieChange::Set(new, _) if new != token => {
+                superseded.note(token.key(), self.context.clock.now());
+            }
+            CookieChange::Remove if superseded.contains(&token.key()) => {
+                outcome.cookie = CookieChange::Keep;
+            }
+            _ => {}
+        }
+    }
+
     async fn write(&self, mut state: State, outcome: &mut Outcome) -> Result<(), SessionError> {
         match state.staged.take() {
             Some(Staged::LogOut) => self.write_log_out(&state, outcome).await,
@@ -135,7 +172,7 @@ impl Shared {
 
     async fn write_log_in(
         &self,
-        state: State,
+        mut state: State,
         epoch: Epoch,
         carried: Option<Delta>,
         outcome: &mut Outcome,
@@ -145,7 +182,13 @@ impl Shared {
         else {
             return Err(SessionError::NotAuthenticated);
         };
+        let owner = owner.clone();
         self.check_size(&state.record)?;
+        if carried.is_some() {
+            // The store moves the data along as it is then, and `delta` has what was set since. This request's copy of it is
+            // stale, and the session that it is a copy of may have ended (J2).
+            state.record.data.clear();
+        }
         let (context, key, now) = (&self.context, token.key(), self.context.clock.now());
         let came_with = state.came_with.as_ref();
         // Data that moves along is taken from the store at that moment, so what this request changed must be there first.
@@ -158,7 +201,7 @@ impl Shared {
         let admission = Admission {
             key: &key,
             record: &state.record,
-            owner,
+            owner: &owner,
             epoch,
             cap: context.policy.cap(),
             replaces: came_with.map(|came_with| Replaced {
@@ -172,6 +215,9 @@ impl Shared {
             Admitted::Done { pruned } => {
                 if let Some(came_with) = came_with {
                     context.recently_ended.note(came_with.key, now);
+                }
+                if let Presented::Token { token, .. } = &self.presented {
+                    context.recently_logged_in.note(token.key(), now);
                 }
                 for pruned in pruned {
                     context.recently_ended.note(pruned, now);
@@ -250,25 +296,37 @@ impl Shared {
         let (Some(came_with), Some(token)) = (&state.came_with, &state.token) else {
             return Ok(());
         };
+        let mut renewed = state.renewed && !self.is_slow(state);
         if !state.delta.is_empty() {
             match self.commit(&came_with.key, &state.delta).await {
                 // The application changed nothing, so nothing of it is lost: what it read was true when it was read.
                 Err(SessionError::Ended) if !state.delta.changes_data() => return Ok(()),
                 result => result?,
             };
+            // Every write is a use, after which no renewal is due for a while. Without the cookie going along, the browser of
+            // somebody who writes all the time would let it run out.
+            renewed = true;
         }
-        let resign = matches!(self.presented, Presented::Token { resign: true, .. });
-        let ended =
-            self.context
-                .recently_ended
-                .contains(&came_with.key, came_with.owner(), state.loaded);
-        if (state.renewed || resign) && !ended {
+        let resign =
+            matches!(self.presented, Presented::Token { resign: true, .. }) && !self.is_slow(state);
+        if (renewed || resign)
+            && !self
+                .context
+                .is_outrun(&came_with.key, came_with.owner(), state.loaded)
+        {
             outcome.cookie = CookieChange::Set(token.clone(), state.record.clocks.idle);
         }
         Ok(())
     }
 
     async fn write_new(&self, state: State, outcome: &mut Outcome) -> Result<(), SessionError> {
+        // The browser came with a dead cookie and has logged in since. Where it has merely got another visitor's cookie, either
+        // will do: the first page after an expiry may send many requests at once.
+        if let Presented::Token { token, .. } = &self.presented
+            && self.context.recently_logged_in.contains(&token.key())
+        {
+            return Err(SessionError::Ended);
+        }
         self.check_size(&state.record)?;
         let token = match state.token {
             Some(token) => token,

@@ -98,10 +98,14 @@ impl Session {
         let token = context.fresh_token(Some(Bucket::of(&attempt.owner)))?;
         let identity = Identity::new(attempt.owner, name, role);
         let record = Record::logged_in(identity, &context.policy, self.0.request.origin(), now);
-        let carry = context.policy.pre_login_data() == PreLoginData::Carry;
-        self.0
-            .writable()?
-            .stage_login(attempt.epoch, token, record, carry, context.new_delta());
+        let mut state = self.0.writable()?;
+        // What a visitor has gathered, or the owner themself. Never what another owner left in this browser.
+        let carry = context.policy.pre_login_data() == PreLoginData::Carry
+            && state
+                .record
+                .owner()
+                .is_none_or(|before| Some(before) == record.owner());
+        state.stage_login(attempt.epoch, token, record, carry, context.new_delta());
         Ok(())
     }
 }

@@ -27,6 +27,7 @@ pub use error::SessionError;
 pub use login::LoginAttempt;
 pub use others::SessionInfo;
 
+use context::RecentKeys;
 pub(crate) use context::{Context, TimedStore};
 pub(crate) use finish::CookieChange;
 
@@ -123,6 +124,8 @@ impl LazySession {
 
     /// Looks the session up, unless somebody has. One round trip to the store, none for a visitor without a cookie.
     ///
+    /// Once the response is on its way there is nothing to see any more, and every change is [`SessionError::TooLate`].
+    ///
     /// A session that is past its limits is ended here and handed out as a new, empty one, so that its owner can log in
     /// again at once; [`Session::refuse_expired`] and [`Session::require_identity`] tell it apart.
     ///
@@ -148,6 +151,16 @@ impl LazySession {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
+    }
+
+    /// Whether the request came with a cookie to be believed.
+    pub(crate) fn has_token(&self) -> bool {
+        matches!(self.0.presented, Presented::Token { .. })
+    }
+
+    /// Whether the request came over a connection that the cookie must not travel on.
+    pub(crate) fn came_unencrypted(&self) -> bool {
+        matches!(self.0.presented, Presented::InsecureTransport)
     }
 
     /// Whether `presented` is this session's CSRF token. No store call: the token follows from the cookie.
@@ -212,30 +225,29 @@ impl Session {
     }
 
     /// Adds `by` to the integer under `name` (absent counts as zero) and returns the sum. Exact: of any number of requests
-    /// that add at once, each gets a sum of its own. For a session that is in the store this is one round trip, made now.
+    /// that add at once, each gets a sum of its own. For a session that is in the store this is one round trip, made now,
+    /// with nothing else of the request in it: a member that the request has itself set or removed waits with the rest.
     ///
     /// # Errors
     /// [`SessionError::Refused`] if the member is no integer or the sum would leave ±(2⁵³ − 1);
     /// [`SessionError::Ended`] if the session has ended meanwhile; [`SessionError::Unavailable`]; and as [`Session::insert`].
     pub async fn increment(&self, name: &str, by: i64) -> Result<i64, SessionError> {
-        let (key, mut delta) = {
+        let key = {
             let mut state = self.0.writable()?;
             match state.stored_key() {
-                // Nobody else can count in a session that only this request knows.
-                None => return state.increment_locally(name, by),
-                // What this request has changed so far goes along: the increment must see it.
-                Some(key) => (key, state.take_delta(self.0.context.new_delta())),
+                // Deliberately not along with what the request has changed so far: that is staged, and must neither be written
+                // if the handler fails later nor be lost if this call does.
+                Some(key) if !state.decides(name) => key,
+                // Nobody else can count in a session, or from a value, that only this request knows.
+                _ => return state.increment_locally(name, by),
             }
         };
-        if !delta.increment(name, by) {
-            // This request has itself set the member: first that, then the increment.
-            self.0.commit(&key, &delta).await?;
-            delta = self.0.context.new_delta();
-            delta.increment(name, by);
-        }
+        let mut delta = self.0.context.new_delta();
+        delta.increment(name, by);
         let counters = self.0.commit(&key, &delta).await?;
         let sum = counters.last().copied().ok_or(SessionError::Unavailable)?;
         let mut state = self.0.lock();
+        state.renewed = true;
         state.record.data.set(name, crate::lifecycle::integer(sum));
         Ok(sum)
     }
@@ -494,6 +506,7 @@ impl Shared {
             return Ok(());
         };
         let key = token.key();
+        self.lock().loaded = now;
         let loaded = context
             .store
             .load(&key, context.policy.renewal_step(), now)
@@ -515,11 +528,12 @@ impl Shared {
             Decision::End(reason) => {
                 let ended = self.end_expired(&key, &record, reason).await?;
                 let mut state = self.lock();
-                state.become_visitor(visitor(), context.new_delta());
-                state.expired = Some(reason);
-                state.expired_owner = record.owner().is_some();
-                // If another request has ended it, that one's response says what becomes of the cookie (J10).
-                state.forget_cookie = ended;
+                if state.become_visitor(visitor(), context.new_delta()) {
+                    state.expired = Some(reason);
+                    state.expired_owner = record.owner().is_some();
+                    // If another request has ended it, that one's response says what becomes of the cookie (J10).
+                    state.forget_cookie = ended;
+                }
                 return Ok(());
             }
             Decision::Keep | Decision::Renew => {}
@@ -532,12 +546,12 @@ impl Shared {
                 .emit();
         }
         let mut state = self.lock();
-        state.loaded = now;
-        state.become_stored(token.clone(), *record, renewed, context.new_delta());
-        if renewed {
-            state.record.clocks.seen = now;
+        if state.become_stored(token.clone(), *record, renewed, context.new_delta()) {
+            if renewed {
+                state.record.clocks.seen = now;
+            }
+            self.check_binding(&mut state);
         }
-        self.check_binding(&mut state);
         Ok(())
     }
 

@@ -144,8 +144,8 @@ impl Session {
             .end_all(&identity.id, current.as_ref(), now)
             .await?;
         context
-            .recently_ended
-            .note_all(&identity.id, current.as_ref(), now);
+            .recently_revoked
+            .note(&identity.id, current.as_ref(), now);
         self.0
             .request
             .event(EventKind::SessionsRevoked)

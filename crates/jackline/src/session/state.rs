@@ -58,13 +58,13 @@ pub(super) struct State {
     pub(super) came_with: Option<CameWith>,
     /// What this request changes of the stored record. Empty while nothing is stored: then `record` is written whole.
     pub(super) delta: Delta,
-    /// When it was loaded.
-    pub(super) loaded: UnixMs,
     /// A session that is not stored is to be.
     pub(super) wanted: bool,
     pub(super) staged: Option<Staged>,
-    /// The use of the session was written down when it was loaded, so the cookie is to be renewed too.
+    /// The use of the session has been written down, when it was loaded or with a change, so the cookie is to be renewed too.
     pub(super) renewed: bool,
+    /// When it was loaded.
+    pub(super) loaded: UnixMs,
     /// Which limit ended the session that the request came with.
     pub(super) expired: Option<EndReason>,
     /// Whether that session had an owner.
@@ -83,10 +83,10 @@ impl State {
             token: None,
             came_with: None,
             delta: Delta::default(),
-            loaded: UnixMs::default(),
             wanted: false,
             staged: None,
             renewed: false,
+            loaded: UnixMs::default(),
             expired: None,
             expired_owner: false,
             forget_cookie: false,
@@ -94,19 +94,28 @@ impl State {
         }
     }
 
-    pub(super) fn become_visitor(&mut self, record: Record, delta: Delta) {
+    /// Says whether it became one: if the response has left while the store was asked, it is too late to.
+    pub(super) fn become_visitor(&mut self, record: Record, delta: Delta) -> bool {
+        if self.phase == Phase::Finished {
+            return false;
+        }
         self.phase = Phase::Loaded;
         self.record = record;
         self.delta = delta;
+        true
     }
 
+    /// Says whether it became one, as above.
     pub(super) fn become_stored(
         &mut self,
         token: SessionToken,
         record: Record,
         renewed: bool,
         delta: Delta,
-    ) {
+    ) -> bool {
+        if self.phase == Phase::Finished {
+            return false;
+        }
         self.phase = Phase::Loaded;
         self.came_with = Some(CameWith {
             key: token.key(),
@@ -116,6 +125,7 @@ impl State {
         self.token = Some(token);
         self.renewed = renewed;
         self.delta = delta;
+        true
     }
 
     /// The key under which `record` is stored.
@@ -186,9 +196,9 @@ impl State {
         Ok(sum)
     }
 
-    /// What was changed so far, for a caller who writes it at once.
-    pub(super) fn take_delta(&mut self, fresh: Delta) -> Delta {
-        std::mem::replace(&mut self.delta, fresh)
+    /// Whether the value of `name` follows from what this request has changed, whatever is stored.
+    pub(super) fn decides(&self, name: &str) -> bool {
+        self.delta.clears() || self.delta.ops().any(|(changed, _)| changed == name)
     }
 
     /// Stages a login: from here on this request's session is `record`.
@@ -200,15 +210,16 @@ impl State {
         carry: bool,
         fresh: Delta,
     ) {
-        let data = if carry {
-            std::mem::take(&mut self.record.data)
-        } else {
-            Data::new()
-        };
+        let data = std::mem::take(&mut self.record.data);
         let changed = std::mem::replace(&mut self.delta, fresh);
-        let carried = match self.staged.take() {
-            Some(Staged::LogIn { carried, .. }) => carried,
-            _ => (carry && self.came_with.is_some()).then_some(changed),
+        let (data, carried) = match self.staged.take() {
+            _ if !carry => (Data::new(), None),
+            Some(Staged::LogIn { carried, .. }) => {
+                // The second login of this request. What was changed since the first is of the new session still.
+                self.delta = changed;
+                (data, carried)
+            }
+            _ => (data, self.came_with.is_some().then_some(changed)),
         };
         self.record = Record { data, ..record };
         self.token = Some(token);

@@ -2,6 +2,19 @@
 //! and a small browser.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod cookies;
+mod costs;
+mod csrf;
+mod events;
+mod failures;
+mod fixation;
+mod lifecycle_props;
+mod others;
+mod races;
+mod site;
+mod startup;
+mod step_up;
 mod store_contract;
 mod store_redis;
 mod store_sqlite;
+mod timeouts;

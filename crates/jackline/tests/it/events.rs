@@ -1,0 +1,280 @@
+//! Security events: each transition exactly one, and no secret in them or in anything else that is logged.
+
+use axum::Router;
+use axum::routing::get;
+use http::header::COOKIE;
+use http::{HeaderMap, Method, StatusCode};
+use jackline::cookie::{Keyring, SigningKey};
+use jackline::csrf::CsrfKeys;
+use jackline::engine::{Engine, Environment, Incoming};
+use jackline::store::memory::MemoryStore;
+use jackline::token::{Bucket, SessionToken};
+use jackline::{LazySession, Session, SessionError};
+
+use crate::site::{HOUR, Log, SECRET, STEP, Site, owner};
+
+// Proves: S71, S72, T11.1
+#[tokio::test]
+async fn every_transition_in_a_sessions_life_is_exactly_one_event() {
+    let site = Site::new();
+    let log = Log::start();
+    let mut browser = site.browser();
+    browser.get("/").await;
+    browser.get("/data").await;
+    assert_eq!(log.events(), [""; 0], "a stranger passes by");
+
+    browser.get("/csrf").await;
+    assert_eq!(log.events(), ["session_created"]);
+    browser.log_in("alice").await;
+    assert_eq!(log.events(), ["login_success", "session_regenerated/login"]);
+    browser.submit("/set?a=1").await;
+    browser.get("/views").await;
+    assert_eq!(log.events(), [""; 0], "data is the application's business");
+    browser.submit("/rotate").await;
+    assert_eq!(log.events(), ["session_regenerated/rotation"]);
+    browser.submit("/step-up").await;
+    assert_eq!(
+        log.events(),
+        ["reauth_success", "session_regenerated/step_up"]
+    );
+    site.wait(STEP);
+    browser.get("/me").await;
+    assert_eq!(log.events(), ["session_renewed"]);
+    browser.log_in("alice").await;
+    assert_eq!(log.events(), ["login_success", "session_regenerated/login"]);
+    let mut replayed = browser.thief();
+    browser.post("/logout").await;
+    assert_eq!(log.events(), ["logout"]);
+    browser.post("/logout").await;
+    assert_eq!(log.events(), [""; 0], "there was nothing to end");
+    replayed.post("/logout").await;
+    assert_eq!(log.events(), ["session_rejected/unknown"]);
+    site.browser().log_in("bob").await;
+    assert_eq!(log.events(), ["login_success", "session_created/login"]);
+}
+
+// Proves: T11.1, S69, S72
+#[tokio::test]
+async fn an_event_says_who_where_and_what() {
+    let site = Site::new();
+    let mut alice = site.logged_in("alice").await;
+    let handle = alice.get("/sessions").await.json()[0]["handle"].clone();
+    let log = Log::start();
+    alice.post("/logout?reason=bored").await;
+    let event = &log.security_events()[0];
+    assert_eq!(event["event"], "logout");
+    assert_eq!(event["owasp"], "session_expired");
+    assert_eq!(event["user_id"], "id-of-alice");
+    assert_eq!(event["ip"], "203.0.113.9");
+    assert!(event["user_agent"].contains("Firefox"));
+    assert_eq!(event["session"], handle.as_str().unwrap());
+    assert_eq!(event["path"], "/logout", "without its query");
+}
+
+// Proves: S75, S2
+#[tokio::test]
+async fn each_kind_of_bad_cookie_is_one_event_with_its_reason() {
+    let site = Site::new();
+    let mut alice = site.logged_in("alice").await;
+    let good = alice.cookie().unwrap();
+    let bob = site.logged_in("bob").await.cookie().unwrap();
+    let (id, _) = good.split_once('.').unwrap();
+    let (_, other_signature) = bob.split_once('.').unwrap();
+    let log = Log::start();
+    for (cookies, reason) in [
+        ("sid=nonsense".to_owned(), "malformed"),
+        (format!("sid={}", "A".repeat(5000)), "oversize"),
+        (format!("sid={id}.{other_signature}"), "forged"),
+        (format!("sid={good}; sid={bob}"), "ambiguous"),
+        (
+            format!("sid=nonsense; sid={id}.{other_signature}; sid="),
+            "forged",
+        ),
+    ] {
+        // Also where nobody looks at the session.
+        let mut request = alice.request(Method::GET, "/");
+        request
+            .headers_mut()
+            .insert(COOKIE, cookies.parse().unwrap());
+        alice.send(request).await;
+        assert_eq!(log.events(), [format!("session_rejected/{reason}")]);
+    }
+    alice.post("/logout").await;
+    log.events();
+    alice.plant(&good);
+    alice.get("/me").await;
+    assert_eq!(log.events(), ["session_rejected/unknown"]);
+    let mut bob = site.logged_in("bob").await;
+    log.events();
+    bob.submit_with("/set?a=1", "guess").await;
+    bob.post("/set?a=1").await;
+    let events = log.events();
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert!(
+        events
+            .iter()
+            .all(|event| event.starts_with("csrf_failure/"))
+    );
+}
+
+// Proves: J6, T11.2, S70, S48
+#[tokio::test]
+async fn no_secret_is_found_in_anything_that_is_logged_at_any_level() {
+    let site = Site::new();
+    let log = Log::start();
+    let mut secrets = vec![SECRET.to_owned()];
+    let mut alice = site.browser();
+    secrets.push(alice.csrf_token().await);
+    let mut note = |browser: &crate::site::Browser| {
+        if let Some(cookie) = browser.cookie() {
+            let (id, signature) = cookie.split_once('.').unwrap();
+            secrets.push(id.trim_start_matches("s%3A").to_owned());
+            secrets.push(signature.to_owned());
+            secrets.push(cookie);
+        }
+    };
+    note(&alice);
+    alice.log_in("alice").await;
+    note(&alice);
+    let mut tokens = Vec::new();
+    for path in ["/set?card=4111111111111111", "/rotate", "/step-up"] {
+        let token = alice.csrf_token().await;
+        alice.submit_with(path, &token).await;
+        // Replayed after the rotation, and then with a wrong one.
+        alice.submit_with(path, &token).await;
+        alice.submit_with(path, &token[1..]).await;
+        tokens.push(token[1..].to_owned());
+        note(&alice);
+    }
+    // In a place where it does not belong.
+    let cookie = alice.cookie().unwrap();
+    alice.get(&format!("/me?sid={cookie}")).await;
+    let mut request = alice.request(Method::GET, "/data");
+    let twice = format!("sid={cookie}x; sid={cookie}");
+    request.headers_mut().insert(COOKIE, twice.parse().unwrap());
+    alice.send(request).await;
+    // Failing in every way.
+    site.spy.fail_all(true);
+    for path in ["/me", "/views", "/csrf"] {
+        alice.get(path).await;
+    }
+    site.spy.fail_all(false);
+    let mut elsewhere = alice.thief();
+    elsewhere.address = "198.51.100.1".parse().unwrap();
+    elsewhere.get("/sensitive").await;
+    site.wait(STEP);
+    alice.get("/me").await;
+    alice.plant(&cookie);
+    site.wait(HOUR);
+    alice.get("/me").await;
+    alice.plant(&cookie);
+    alice.get("/me").await;
+    alice.log_in("alice").await;
+    note(&alice);
+    alice.submit("/sessions/end-others").await;
+    alice.post("/logout").await;
+    site.engine.end_all(&owner("alice"), "test").await.unwrap();
+
+    let text = log.text();
+    assert!(text.contains("session_binding_changed"), "{text}");
+    assert!(text.contains("session_use_after_expire"), "{text}");
+    secrets.extend(tokens);
+    secrets.push("4111111111111111".to_owned());
+    for secret in secrets {
+        assert!(!text.contains(&secret), "{secret} in {text}");
+    }
+}
+
+// Proves: S76
+#[tokio::test]
+async fn a_user_agent_of_any_bytes_and_any_length_is_one_bounded_field() {
+    let site = Site::new();
+    let mut browser = site.browser();
+    let log = Log::start();
+    for bytes in [vec![0x80, 0xff, b'\t', b'"'], vec![b'A'; 100_000]] {
+        let mut request = browser.request(Method::POST, "/login?user=alice");
+        let value = http::HeaderValue::from_bytes(&bytes).unwrap();
+        request.headers_mut().insert("user-agent", value);
+        assert_eq!(browser.send(request).await.status, 200);
+    }
+    for event in log.security_events() {
+        assert!(event["user_agent"].len() <= 512 * 3);
+    }
+}
+
+// Proves: J6, T11.2
+#[tokio::test]
+async fn debug_output_of_what_holds_secrets_shows_none() {
+    let routes = Router::new().route(
+        "/debug",
+        get(|lazy: LazySession, session: Session| async move {
+            session.insert("card", "4111111111111111")?;
+            let token = session.csrf_token()?;
+            let attempt = session.begin_login(&owner("alice")).await?;
+            let shown = format!(
+                "{lazy:?} {session:?} {token:?} {attempt:?} {:?} {:?}",
+                session.meta(),
+                session.handle()
+            );
+            assert!(!shown.contains(token.expose()), "{shown}");
+            Ok::<_, SessionError>(shown)
+        }),
+    );
+    let site = Site::serving(routes);
+    let mut alice = site.logged_in("alice").await;
+    let cookie = alice.cookie().unwrap();
+    let (id, signature) = cookie.trim_start_matches("s%3A").split_once('.').unwrap();
+    let csrf = alice.csrf_token().await;
+    let mut shown = alice.get("/debug").await.body;
+
+    let (mut head, _) = alice.request(Method::POST, "/set").into_parts();
+    let value = csrf.parse().unwrap();
+    head.headers.insert("x-csrf-token", value);
+    let incoming = Incoming {
+        method: &head.method,
+        uri: &head.uri,
+        headers: &head.headers,
+        connection: None,
+    };
+    shown += &format!("{incoming:?}");
+    let lazy = site.engine.open(&incoming);
+    let session = lazy.load().await.unwrap();
+    session.rotate().unwrap();
+    let changes = site.engine.finish(&lazy, StatusCode::OK).await;
+    shown += &format!("{changes:?}");
+    let mut headers = HeaderMap::new();
+    changes.apply(&mut headers);
+    let set = headers["set-cookie"].to_str().unwrap();
+    let new_id = &set[8..43];
+    shown += &format!("{headers:?}");
+
+    let key = SigningKey::new(SECRET).unwrap();
+    let ring = Keyring::new(key.clone()).with_previous(key.clone());
+    let csrf_keys = CsrfKeys::derive(&[SECRET.as_bytes()]).unwrap();
+    let builder =
+        Engine::builder(MemoryStore::new(), ring.clone()).environment(Environment::Development);
+    let random = [0x41; SessionToken::RANDOM_BYTES];
+    let token = SessionToken::from_random(random, Bucket::from_random([0x41; 2]));
+    shown += &format!(
+        "{key:?} {ring:?} {csrf_keys:?} {builder:?} {:?} {token:?} {:?} {:?} {:?}",
+        site.engine,
+        token.key(),
+        site.memory,
+        jackline::SessionLayer::new(site.engine.clone()),
+    );
+
+    for secret in [
+        SECRET,
+        id,
+        signature,
+        &csrf,
+        new_id,
+        "QUFBQUFB",
+        "65, 65, 65",
+        "4111111111111111",
+    ] {
+        let found = shown.find(secret);
+        let before = found.map(|at| &shown[at.saturating_sub(200)..at]);
+        assert!(found.is_none(), "{secret} after {before:?}");
+    }
+}

@@ -1,0 +1,546 @@
+//! Requests that are under way at once on one session. They are driven against each other by hand.
+
+use axum::Router;
+use axum::routing::get;
+use http::Method;
+use jackline::lifecycle::Role;
+use jackline::{LazySession, Session, SessionError};
+use serde_json::json;
+
+use crate::site::{Answer, Browser, Gate, HOUR, STEP, Site, carrying, owner};
+
+/// A site with slow pages, and the gate that they all stand before.
+fn slow_site(policy: Option<jackline::lifecycle::Policy>) -> (Site, Gate) {
+    let gate = Gate::default();
+    let page = |work: fn(&Session) -> Result<(), SessionError>| {
+        let gate = gate.clone();
+        get(move |session: Session| async move {
+            gate.pass().await;
+            work(&session)?;
+            Ok::<_, SessionError>(session.data_json())
+        })
+    };
+    let slow_login = {
+        let gate = gate.clone();
+        get(move |session: Session| async move {
+            session.insert("from", "the slow login")?;
+            let attempt = session.begin_login(&owner("alice")).await?;
+            gate.pass().await;
+            session.log_in(attempt, "alice", Role::user())?;
+            Ok::<_, SessionError>("logged in")
+        })
+    };
+    let slow_count = {
+        let gate = gate.clone();
+        get(move |session: Session| async move {
+            gate.pass().await;
+            session.increment("n", 1).await?;
+            Ok::<_, SessionError>("counted")
+        })
+    };
+    let stubborn_count = {
+        let gate = gate.clone();
+        get(move |session: Session| async move {
+            gate.pass().await;
+            session.increment("n", 1).await.unwrap_err();
+            session.insert("anyway", "written")?;
+            Ok::<_, SessionError>("all is well")
+        })
+    };
+    let routes = Router::new()
+        .route("/slow-read", page(|_| Ok(())))
+        .route(
+            "/slow-write",
+            page(|session| session.insert("late", "write")),
+        )
+        .route(
+            "/slow-remove",
+            page(|session| session.remove("theme").map(drop)),
+        )
+        .route("/slow-rotate", page(Session::rotate))
+        .route("/slow-step-up", page(Session::step_up))
+        .route("/slow-logout", page(Session::log_out))
+        .route("/slow-login", slow_login)
+        .route("/slow-count", slow_count)
+        .route("/stubborn-count", stubborn_count);
+    let policy = policy.unwrap_or_default();
+    let site = Site::with_routes(|engine| engine.policy(policy), routes);
+    (site, gate)
+}
+
+/// Begins a request and returns when its handler has the session.
+async fn begin(browser: &Browser, gate: &Gate, path: &str) -> tokio::task::JoinHandle<Answer> {
+    let request = browser.request(Method::GET, path);
+    let running = browser.site.start(request);
+    gate.arrival().await;
+    running
+}
+
+async fn end(gate: &Gate, running: tokio::task::JoinHandle<Answer>) -> Answer {
+    gate.open();
+    running.await.unwrap()
+}
+
+/// What can end a session's token while another request is under way.
+const ENDINGS: &[&str] = &[
+    "rotate",
+    "step-up",
+    "login",
+    "other login",
+    "logout",
+    "revoke",
+];
+
+async fn end_by(ending: &str, alice: &mut Browser) {
+    match ending {
+        "rotate" => drop(alice.submit("/rotate").await),
+        "step-up" => drop(alice.submit("/step-up").await),
+        "login" => drop(alice.log_in("alice").await),
+        "other login" => drop(alice.log_in("bob").await),
+        "logout" => drop(alice.post("/logout").await),
+        "revoke" => {
+            let ended = alice.site.engine.end_all(&owner("alice"), "test").await;
+            assert_eq!(ended.unwrap(), 1);
+        }
+        other => panic!("{other}"),
+    }
+}
+
+// Proves: J2, J10
+#[tokio::test]
+async fn a_write_that_lost_to_the_end_of_its_session_says_so_and_changes_nothing() {
+    for ending in ENDINGS {
+        for path in [
+            "/slow-write",
+            "/slow-remove",
+            "/slow-rotate",
+            "/slow-step-up",
+            "/slow-count",
+            "/stubborn-count",
+        ] {
+            let (site, gate) = slow_site(None);
+            let mut alice = site.logged_in("alice").await;
+            alice.submit("/set?theme=dark").await;
+            // A renewal is due, so that the answer would send the cookie again.
+            site.wait(STEP);
+            let old = alice.thief();
+            let running = begin(&alice, &gate, path).await;
+            end_by(ending, &mut alice).await;
+            let (cookie, data) = (alice.cookie(), site.memory.len());
+
+            let answer = end(&gate, running).await;
+
+            let case = format!("{path} against {ending}");
+            assert_eq!(answer.refusal(), (401, "Session ended".into()), "{case}");
+            assert!(answer.keeps_cookie(), "{case}: {answer:?}");
+            assert_eq!(site.memory.len(), data, "{case}");
+            alice.receive(&answer);
+            assert_eq!(alice.cookie(), cookie, "{case}");
+            let mut old = old;
+            assert_eq!(old.user().await, None, "{case}");
+            if matches!(*ending, "rotate" | "step-up") {
+                assert_eq!(alice.data().await, json!({ "theme": "dark" }), "{case}");
+            }
+        }
+    }
+}
+
+// Proves: J2, J10
+#[tokio::test]
+async fn a_read_that_lost_to_the_end_of_its_session_passes_and_sets_no_cookie() {
+    for ending in ENDINGS {
+        let (site, gate) = slow_site(None);
+        let mut alice = site.logged_in("alice").await;
+        alice.submit("/set?theme=dark").await;
+        site.wait(STEP);
+        let running = begin(&alice, &gate, "/slow-read").await;
+        end_by(ending, &mut alice).await;
+        if *ending == "revoke" {
+            // Only somebody who has a new cookie can lose it.
+            alice.log_in("alice").await;
+        }
+        let cookie = alice.cookie();
+
+        let answer = end(&gate, running).await;
+
+        assert_eq!(answer.status, 200, "{ending}");
+        assert_eq!(answer.json(), json!({ "theme": "dark" }), "{ending}");
+        assert!(answer.keeps_cookie(), "{ending}: {answer:?}");
+        alice.receive(&answer);
+        assert_eq!(alice.cookie(), cookie, "{ending}");
+    }
+}
+
+// Proves: J2, J10
+#[tokio::test]
+async fn a_login_under_way_ends_the_session_it_came_with_even_if_that_has_moved() {
+    let (site, gate) = slow_site(None);
+    let mut visitor = site.browser();
+    visitor.submit("/set?cart=full").await;
+    let running = begin(&visitor, &gate, "/slow-login").await;
+    visitor.submit("/rotate").await;
+    let mut moved = visitor.thief();
+    let answer = end(&gate, running).await;
+    visitor.receive(&answer);
+    assert_eq!(visitor.user().await.as_deref(), Some("alice"));
+    assert_eq!(moved.user().await, None);
+}
+
+// Proves: J2
+#[tokio::test]
+async fn the_data_of_an_ended_session_does_not_come_back_by_moving_along() {
+    let (site, gate) = slow_site(Some(carrying()));
+    let mut visitor = site.browser();
+    visitor.submit("/set?cart=full").await;
+    let running = begin(&visitor, &gate, "/slow-login").await;
+    // Meanwhile they empty their cart by leaving.
+    visitor.post("/logout").await;
+    assert!(site.memory.is_empty());
+
+    let answer = end(&gate, running).await;
+
+    visitor.receive(&answer);
+    assert_eq!(answer.body, "logged in");
+    assert_eq!(visitor.user().await.as_deref(), Some("alice"));
+    let data = visitor.data().await;
+    assert_eq!(data["cart"], json!(null), "{data}");
+}
+
+// Proves: J3
+#[tokio::test]
+async fn what_moves_along_at_login_is_what_the_store_holds_at_that_moment() {
+    let (site, gate) = slow_site(Some(carrying()));
+    let mut visitor = site.browser();
+    visitor.submit("/set?cart=full").await;
+    let running = begin(&visitor, &gate, "/slow-login").await;
+    visitor.submit("/set?cart=fuller&wish=list").await;
+    let answer = end(&gate, running).await;
+    visitor.receive(&answer);
+    assert_eq!(
+        visitor.data().await,
+        json!({ "cart": "fuller", "wish": "list", "from": "the slow login" })
+    );
+}
+
+// Proves: J10
+#[tokio::test]
+async fn a_late_removal_does_not_take_the_cookie_of_a_newer_login_away() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await;
+    alice = alice.hoarding();
+    site.wait(HOUR);
+    // This request finds the session expired, and is slow.
+    let running = begin(&alice, &gate, "/slow-read").await;
+    // Meanwhile another tab logs in.
+    alice.log_in("alice").await;
+    let answer = end(&gate, running).await;
+    alice.receive(&answer);
+    assert_eq!(alice.user().await.as_deref(), Some("alice"), "{answer:?}");
+}
+
+// Proves: J10
+#[tokio::test]
+async fn a_visitors_late_first_write_does_not_replace_the_cookie_of_a_newer_login() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await;
+    alice = alice.hoarding();
+    site.wait(HOUR);
+    for _ in 0..2 {
+        // Once with a session that has just expired, once with one that is unknown by now.
+        let running = begin(&alice, &gate, "/slow-write").await;
+        alice.log_in("alice").await;
+        let records = site.memory.len();
+        let answer = end(&gate, running).await;
+        alice.receive(&answer);
+        assert_eq!(alice.user().await.as_deref(), Some("alice"), "{answer:?}");
+        assert_eq!(site.memory.len(), records);
+        let old = alice.cookie().unwrap();
+        alice.post("/logout").await;
+        alice.plant(&old);
+    }
+}
+
+// Proves: J10
+#[tokio::test]
+async fn the_many_requests_of_the_first_page_after_an_expiry_are_all_answered() {
+    let (site, gate) = slow_site(None);
+    let mut visitor = site.browser();
+    visitor.get("/views").await;
+    let mut visitor = visitor.hoarding();
+    site.wait(HOUR);
+    let running = begin(&visitor, &gate, "/slow-write").await;
+    visitor.get("/views").await;
+    let answer = end(&gate, running).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    visitor.receive(&answer);
+    // Whichever came last is a session that works.
+    assert_eq!(visitor.data().await, json!({ "late": "write" }));
+}
+
+// Proves: J10
+#[tokio::test]
+async fn a_page_that_takes_minutes_does_not_bring_an_old_cookie_back() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await;
+    site.wait(STEP);
+    // A long poll.
+    let running = begin(&alice, &gate, "/slow-read").await;
+    alice.submit("/rotate").await;
+    // Much else happens for minutes.
+    for _ in 0..5 {
+        site.wait(STEP);
+        site.logged_in("bob").await.post("/logout").await;
+    }
+    let answer = end(&gate, running).await;
+    alice.receive(&answer);
+    assert_eq!(alice.user().await.as_deref(), Some("alice"), "{answer:?}");
+}
+
+// Proves: J10
+#[tokio::test]
+async fn of_two_logouts_at_once_one_takes_the_cookie_and_a_login_between_keeps_its_own() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await;
+    let running = begin(&alice, &gate, "/slow-logout").await;
+    assert!(alice.post("/logout").await.removes_cookie());
+    alice.log_in("alice").await;
+    let answer = end(&gate, running).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.keeps_cookie(), "{answer:?}");
+    alice.receive(&answer);
+    assert_eq!(alice.user().await.as_deref(), Some("alice"));
+}
+
+// Proves: J10, T7.1
+#[tokio::test]
+async fn a_logout_with_a_dead_cookie_leaves_the_browsers_cookie_alone() {
+    let site = Site::new();
+    let mut alice = site.logged_in("alice").await;
+    let mut old = alice.thief();
+    alice.log_in("alice").await;
+    let answer = old.post("/logout").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.keeps_cookie());
+    assert_eq!(answer.header("clear-site-data"), None);
+    assert_eq!(alice.user().await.as_deref(), Some("alice"));
+}
+
+// Proves: J3
+#[tokio::test]
+async fn requests_that_change_different_members_at_once_all_survive() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await;
+    alice.submit("/set?theme=dark&lang=en").await;
+    let running = begin(&alice, &gate, "/slow-write").await;
+    alice.submit("/set?other=change&theme=light").await;
+    assert_eq!(end(&gate, running).await.status, 200);
+    assert_eq!(
+        alice.data().await,
+        json!({ "theme": "light", "lang": "en", "other": "change", "late": "write" })
+    );
+}
+
+// Proves: J3
+#[tokio::test]
+async fn a_removal_is_a_removal_even_if_another_request_has_set_the_member_meanwhile() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await;
+    let running = begin(&alice, &gate, "/slow-remove").await;
+    alice.submit("/set?theme=dark").await;
+    end(&gate, running).await;
+    assert_eq!(alice.data().await, json!({}));
+}
+
+// Proves: J3, T4.5
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_increments_at_once_get_fifty_different_sums() {
+    let site = Site::new();
+    let alice = site.logged_in("alice").await;
+    let running: Vec<_> = (0..50)
+        .map(|_| site.start(alice.request(Method::GET, "/views")))
+        .collect();
+    let mut sums = Vec::new();
+    for request in running {
+        sums.push(request.await.unwrap().json()["views"].as_i64().unwrap());
+    }
+    sums.sort_unstable();
+    assert_eq!(sums, (1..=50).collect::<Vec<_>>());
+}
+
+// Proves: J3
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_members_set_at_once_are_all_there() {
+    let site = Site::new();
+    let mut alice = site.logged_in("alice").await;
+    let token = alice.csrf_token().await;
+    let running: Vec<_> = (0..50)
+        .map(|n| {
+            let mut request = alice.request(Method::POST, &format!("/set?member-{n}=here"));
+            let value = token.parse().unwrap();
+            request.headers_mut().insert("x-csrf-token", value);
+            site.start(request)
+        })
+        .collect();
+    for request in running {
+        assert_eq!(request.await.unwrap().status, 200);
+    }
+    assert_eq!(alice.data().await.as_object().unwrap().len(), 50);
+}
+
+// Proves: J4, S34
+#[tokio::test]
+async fn a_login_under_way_does_not_outlive_the_revocation_of_its_user() {
+    let (site, gate) = slow_site(None);
+    let mut elsewhere = site.logged_in("alice").await;
+    let mut visitor = site.browser();
+    visitor.submit("/set?cart=full").await;
+    let cookie = visitor.cookie();
+    let running = begin(&visitor, &gate, "/slow-login").await;
+    assert_eq!(
+        site.engine
+            .end_all(&owner("alice"), "disabled")
+            .await
+            .unwrap(),
+        1
+    );
+
+    let answer = end(&gate, running).await;
+
+    assert_eq!(answer.refusal(), (401, "Please log in again".into()));
+    assert!(answer.keeps_cookie());
+    visitor.receive(&answer);
+    assert_eq!(visitor.cookie(), cookie);
+    assert_eq!(visitor.user().await, None);
+    assert_eq!(elsewhere.user().await, None);
+    assert_eq!(site.sessions_of("alice").await, 0);
+    assert_eq!(visitor.data().await, json!({ "cart": "full" }));
+    // The next one begins after the revocation.
+    visitor.log_in("alice").await;
+}
+
+// Proves: J4, A2
+#[tokio::test]
+async fn a_login_under_way_does_not_outlive_log_out_everywhere() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await;
+    let thief = site.browser();
+    let running = begin(&thief, &gate, "/slow-login").await;
+    let answer = alice.submit("/sessions/end-others").await;
+    assert_eq!(answer.json(), json!({ "ended": 0 }));
+    assert_eq!(end(&gate, running).await.status, 401);
+    assert_eq!(site.sessions_of("alice").await, 1);
+    assert_eq!(alice.user().await.as_deref(), Some("alice"));
+}
+
+// Proves: J4
+#[tokio::test]
+async fn revoking_one_user_leaves_the_login_of_another_alone() {
+    let (site, gate) = slow_site(None);
+    let mut browser = site.browser();
+    let running = begin(&browser, &gate, "/slow-login").await;
+    site.engine
+        .end_all(&owner("bob"), "disabled")
+        .await
+        .unwrap();
+    let answer = end(&gate, running).await;
+    browser.receive(&answer);
+    assert_eq!(browser.user().await.as_deref(), Some("alice"));
+}
+
+// Proves: J2, D5
+#[tokio::test]
+async fn a_session_kept_beyond_its_response_is_too_late() {
+    use std::sync::{Arc, Mutex};
+
+    let kept = Arc::<Mutex<Option<Session>>>::default();
+    let keep = Arc::clone(&kept);
+    let routes = Router::new().route(
+        "/keep",
+        get(move |session: Session| async move {
+            *keep.lock().unwrap() = Some(session);
+        }),
+    );
+    let site = Site::serving(routes);
+    let mut alice = site.logged_in("alice").await;
+    alice.submit("/set?theme=dark").await;
+    alice.get("/keep").await;
+    let session = kept.lock().unwrap().take().unwrap();
+    site.spy.reset();
+
+    let attempt = session.begin_login(&owner("bob")).await.unwrap();
+    let outcomes = [
+        session.insert("a", &1),
+        session.remove("theme").map(drop),
+        session.clear(),
+        session.increment("n", 1).await.map(drop),
+        session.csrf_token().map(drop),
+        session.rotate(),
+        session.log_out(),
+        session.log_in(attempt, "bob", Role::user()),
+    ];
+    for outcome in outcomes {
+        assert!(matches!(outcome, Err(SessionError::TooLate)), "{outcome:?}");
+    }
+    // It is nobody's by now, so nothing is granted either.
+    assert!(session.step_up().is_err());
+    assert!(session.require_recent_authentication().is_err());
+    assert!(session.end_others().await.is_err());
+    assert_eq!(site.spy.calls(), ["epoch"]);
+    assert_eq!(alice.data().await, json!({ "theme": "dark" }));
+}
+
+// Proves: D5, J8
+#[tokio::test]
+async fn a_session_first_looked_at_after_its_response_is_too_late_as_well() {
+    use std::sync::{Arc, Mutex};
+
+    let kept = Arc::<Mutex<Option<LazySession>>>::default();
+    let keep = Arc::clone(&kept);
+    let routes = Router::new().route(
+        "/keep",
+        get(move |lazy: LazySession| async move {
+            *keep.lock().unwrap() = Some(lazy);
+        }),
+    );
+    let site = Site::serving(routes);
+    let mut alice = site.logged_in("alice").await;
+    alice.get("/keep").await;
+    let lazy = kept.lock().unwrap().take().unwrap();
+    // A change that nobody will write must not be accepted.
+    if let Ok(session) = lazy.load().await {
+        let outcome = session.insert("lost", "silently");
+        assert!(matches!(outcome, Err(SessionError::TooLate)), "{outcome:?}");
+    }
+}
+
+// Proves: D5, J8
+#[tokio::test]
+async fn a_look_that_is_under_way_when_the_response_leaves_is_too_late() {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let sender = std::sync::Arc::new(std::sync::Mutex::new(Some(sender)));
+    let routes = Router::new().route(
+        "/behind",
+        get(move |lazy: LazySession| async move {
+            let looking = tokio::spawn(async move {
+                let session = lazy.load().await?;
+                session.insert("lost", "silently")
+            });
+            let _ = sender.lock().unwrap().take().unwrap().send(looking);
+            tokio::task::yield_now().await;
+        }),
+    );
+    let site = Site::with_routes(
+        |engine| engine.store_timeout(std::time::Duration::from_secs(20)),
+        routes,
+    );
+    let mut alice = site.logged_in("alice").await;
+    site.spy.reset();
+    site.spy.hang(true);
+    let answer = alice.get("/behind").await;
+    assert_eq!(answer.status, 200);
+    site.spy.called("load", 1).await;
+    site.spy.hang(false);
+    let outcome = receiver.await.unwrap().await.unwrap();
+    assert!(matches!(outcome, Err(SessionError::TooLate)), "{outcome:?}");
+    assert_eq!(alice.data().await, json!({}));
+}
