@@ -129,6 +129,9 @@ impl Session {
     /// Ends all of the owner's sessions but this one, now, and refuses logins of theirs that are under way. Returns how many
     /// sessions ended.
     ///
+    /// A login that this very request has begun is one of them: after a change of password end the others first, then
+    /// [`begin_login`](Session::begin_login) and [`log_in`](Session::log_in).
+    ///
     /// # Errors
     /// [`SessionError::RecentAuthenticationRequired`], and as [`Session::siblings`].
     pub async fn end_others(&self) -> Result<u64, SessionError> {

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use crate::site::{HOUR, MINUTE, Site, limits, owner};
 
 #[derive(Clone, Copy, Debug)]
-enum Step {
+enum Deed {
     Wait(u64),
     Touch,
     Write,
@@ -26,17 +26,17 @@ enum Step {
     Move,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let step = prop_oneof![
-        4 => (0u64..40 * 60).prop_map(Step::Wait),
-        2 => (0u64..90).prop_map(Step::Wait),
-        3 => Just(Step::Touch),
-        2 => Just(Step::Write),
-        1 => Just(Step::Count),
-        1 => Just(Step::Rotate),
-        1 => Just(Step::StepUp),
-        1 => any::<bool>().prop_map(|admin| Step::LogIn { admin }),
-        1 => Just(Step::Move),
+        4 => (0u64..40 * 60).prop_map(Deed::Wait),
+        2 => (0u64..90).prop_map(Deed::Wait),
+        3 => Just(Deed::Touch),
+        2 => Just(Deed::Write),
+        1 => Just(Deed::Count),
+        1 => Just(Deed::Rotate),
+        1 => Just(Deed::StepUp),
+        1 => any::<bool>().prop_map(|admin| Deed::LogIn { admin }),
+        1 => Just(Deed::Move),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -57,12 +57,12 @@ proptest! {
 
     // Proves: J5, S28, S24, A5
     #[test]
-    fn no_life_outlasts_what_was_granted_at_its_login(steps in steps(), one in policies(), two in policies()) {
+    fn no_life_outlasts_what_was_granted_at_its_login(deeds in deeds(), one in policies(), two in policies()) {
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .unwrap()
-            .block_on(live(steps, [policy(one), policy(two)]))?;
+            .block_on(live(deeds, [policy(one), policy(two)]))?;
     }
 }
 
@@ -76,27 +76,27 @@ struct Granted {
     used: UnixMs,
 }
 
-async fn live(steps: Vec<Step>, policies: [Policy; 2]) -> Result<(), TestCaseError> {
+async fn live(deeds: Vec<Deed>, policies: [Policy; 2]) -> Result<(), TestCaseError> {
     let first = Site::with(|engine| engine.policy(policies[0].clone()));
     let second = first.beside(|engine| engine.policy(policies[1].clone()));
     let (servers, mut at) = ([first, second], 0);
     // The browser obeys no Max-Age: the server must do it all.
     let mut browser = servers[0].browser().hoarding();
     let mut granted: Option<Granted> = None;
-    for step in steps {
+    for deed in deeds {
         let (site, policy) = (&servers[at], &policies[at]);
         let now = site.now();
-        let outcome = match step {
-            Step::Wait(seconds) => {
+        let outcome = match deed {
+            Deed::Wait(seconds) => {
                 site.wait(Duration::from_secs(seconds));
                 continue;
             }
-            Step::Move => {
+            Deed::Move => {
                 at = 1 - at;
                 browser = browser.at(&servers[at]);
                 continue;
             }
-            Step::LogIn { admin } => {
+            Deed::LogIn { admin } => {
                 let role = if admin { Role::admin() } else { Role::user() };
                 let path = format!("/login?user=alice&role={}", role.as_str());
                 prop_assert_eq!(browser.post(&path).await.status, 200);
@@ -109,14 +109,14 @@ async fn live(steps: Vec<Step>, policies: [Policy; 2]) -> Result<(), TestCaseErr
                 });
                 continue;
             }
-            Step::Touch | Step::Write | Step::Count | Step::Rotate | Step::StepUp => {
+            Deed::Touch | Deed::Write | Deed::Count | Deed::Rotate | Deed::StepUp => {
                 let answer = browser.get("/me").await;
-                match step {
+                match deed {
                     _ if answer.status != 200 => answer,
-                    Step::Count => browser.get("/views").await,
-                    Step::Write => browser.submit("/set?a=1").await,
-                    Step::Rotate => browser.submit("/rotate").await,
-                    Step::StepUp => browser.submit("/step-up").await,
+                    Deed::Count => browser.get("/views").await,
+                    Deed::Write => browser.submit("/set?a=1").await,
+                    Deed::Rotate => browser.submit("/rotate").await,
+                    Deed::StepUp => browser.submit("/step-up").await,
                     _ => answer,
                 }
             }
@@ -133,9 +133,9 @@ async fn live(steps: Vec<Step>, policies: [Policy; 2]) -> Result<(), TestCaseErr
         if alive {
             prop_assert!(
                 age < absolute,
-                "{step:?} at the age of {age:?} of {absolute:?}"
+                "{deed:?} at the age of {age:?} of {absolute:?}"
             );
-            prop_assert!(unused < idle, "{step:?} after {unused:?} of {idle:?}");
+            prop_assert!(unused < idle, "{deed:?} after {unused:?} of {idle:?}");
             grant.used = now;
         } else {
             // Never too early either, but for the renewal step.

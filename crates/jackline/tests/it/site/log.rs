@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 /// A log of this thread. A test keeps to one thread, as `#[tokio::test]` does unless told otherwise.
 pub(crate) struct Log {
@@ -24,6 +24,7 @@ struct Line {
 
 impl Log {
     pub(crate) fn start() -> Self {
+        LazyLock::force(&LISTENERS);
         let lines = Arc::<Mutex<Vec<Line>>>::default();
         let guard = tracing::subscriber::set_default(Writer(Arc::clone(&lines)));
         Self {
@@ -65,6 +66,11 @@ impl Log {
         text
     }
 }
+
+/// Two that hear nothing, kept for as long as the tests run. As long as there is only one in the process, `tracing` asks the
+/// thread that meets an event first whether anybody listens; if that is another test's, the event is off for all.
+static LISTENERS: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| Dispatch::new(Writer(Arc::default()))));
 
 struct Writer(Arc<Mutex<Vec<Line>>>);
 
