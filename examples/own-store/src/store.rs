@@ -148,7 +148,12 @@ impl Store for JournalStore {
                 return Ok((vec![], Admitted::Revoked));
             }
             let mut others = journal.of_owner(&owner, now);
+            // For the cap, neither the one that gives way counts nor those past their absolute limit.
             others.retain(|other| replaces.is_none_or(|(replaced, _)| replaced != *other));
+            others.retain(|other| {
+                let record = journal.live(other, now);
+                record.is_some_and(|record| !record.clocks.absolute_expired(now))
+            });
             let pruned = match cap {
                 SessionCap::RefuseNewest(cap) if others.len() >= cap as usize => {
                     return Ok((vec![], Admitted::AtCap));

@@ -2,7 +2,7 @@
 
 use super::{Context, Session, SessionError};
 use crate::events::EventKind;
-use crate::lifecycle::{OwnerId, Record, UnixMs};
+use crate::lifecycle::{Decision, OwnerId, Record, UnixMs, decide};
 use crate::origin::Origin;
 use crate::store::{Cursor, Page};
 use crate::token::{Handle, SessionKey};
@@ -42,7 +42,7 @@ impl SessionInfo {
 }
 
 impl Context {
-    /// One page of an owner's sessions that are within both their limits.
+    /// One page of an owner's sessions that would live if they were used now.
     pub(crate) async fn sessions_of(
         &self,
         owner: &OwnerId,
@@ -58,7 +58,10 @@ impl Context {
         let infos = listed
             .sessions
             .iter()
-            .filter(|(_, record)| !record.clocks.absolute_expired(now))
+            .filter(|(_, record)| {
+                let decision = decide(&record.clocks, &record.meta, &self.policy, now);
+                !matches!(decision, Decision::End(_))
+            })
             .map(|(key, record)| SessionInfo::of(key, record, current))
             .collect();
         Ok((infos, listed.next))

@@ -205,7 +205,8 @@ impl Tables {
         }
         let replaced = admission.replaces.as_ref().map(|replaced| replaced.key);
         let mut others = self.of_owner(admission.owner, now);
-        others.retain(|key| Some(key) != replaced);
+        others
+            .retain(|key| Some(key) != replaced && !self.records[key].clocks.absolute_expired(now));
         let pruned = match admission.cap {
             SessionCap::Unlimited => Vec::new(),
             SessionCap::RefuseNewest(cap) if others.len() >= cap as usize => {

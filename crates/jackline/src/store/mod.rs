@@ -188,7 +188,7 @@ pub struct Admission<'a> {
     pub owner: &'a OwnerId,
     /// The owner's epoch from before their credentials were checked.
     pub epoch: Epoch,
-    /// How many sessions the owner may have, this one included.
+    /// How many sessions the owner may have, this one included. Those past either of their limits do not count.
     pub cap: SessionCap,
     /// The session that this one replaces: it ends, live or not, and whoever's it is.
     pub replaces: Option<Replaced<'a>>,

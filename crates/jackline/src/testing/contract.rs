@@ -155,6 +155,7 @@ macro_rules! store_contract {
                 commits_racing_a_login_that_carries_are_carried_or_gone,
                 the_oldest_login_is_pruned_and_named,
                 expired_and_replaced_sessions_do_not_count_for_the_cap,
+                sessions_past_their_absolute_limit_do_not_count_for_the_cap,
                 a_login_refused_at_the_cap_writes_and_ends_nothing,
                 fifty_logins_at_once_leave_as_many_sessions_as_the_cap_allows,
                 fifty_logins_at_once_never_pass_a_cap_that_refuses,

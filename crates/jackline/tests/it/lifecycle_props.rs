@@ -18,7 +18,7 @@ enum Deed {
     Write,
     Count,
     Rotate,
-    StepUp,
+    Reauthenticate,
     LogIn {
         admin: bool,
     },
@@ -34,7 +34,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         2 => Just(Deed::Write),
         1 => Just(Deed::Count),
         1 => Just(Deed::Rotate),
-        1 => Just(Deed::StepUp),
+        1 => Just(Deed::Reauthenticate),
         1 => any::<bool>().prop_map(|admin| Deed::LogIn { admin }),
         1 => Just(Deed::Move),
     ];
@@ -109,14 +109,14 @@ async fn live(deeds: Vec<Deed>, policies: [Policy; 2]) -> Result<(), TestCaseErr
                 });
                 continue;
             }
-            Deed::Touch | Deed::Write | Deed::Count | Deed::Rotate | Deed::StepUp => {
+            Deed::Touch | Deed::Write | Deed::Count | Deed::Rotate | Deed::Reauthenticate => {
                 let answer = browser.get("/me").await;
                 match deed {
                     _ if answer.status != 200 => answer,
                     Deed::Count => browser.get("/views").await,
                     Deed::Write => browser.submit("/set?a=1").await,
                     Deed::Rotate => browser.submit("/rotate").await,
-                    Deed::StepUp => browser.submit("/step-up").await,
+                    Deed::Reauthenticate => browser.submit("/step-up").await,
                     _ => answer,
                 }
             }

@@ -14,7 +14,7 @@ if (redis.call('GET', epoch) or '0') ~= ARGV[2] then
   return { 'revoked' }
 end
 
--- The owner's live sessions, oldest login first. They are looked at only when there might be too many.
+-- The owner's sessions within both limits, oldest login first. They are looked at only when there might be too many.
 local others, stale = {}, {}
 local full = at_cap ~= 'allow' and redis.call('ZCARD', index) >= cap
 if full then
@@ -24,7 +24,7 @@ if full then
       stale[#stale + 1] = other
     elseif other ~= replaced_member then
       local record = read_head(head)
-      if record and now < idle_deadline(record) then
+      if record and now < idle_deadline(record) and now < record.ends then
         others[#others + 1] = other
       end
     end

@@ -266,10 +266,10 @@ fn find_live(db: &Connection, key: &SessionKey, now: UnixMs) -> Result<Option<Re
     Ok(find(db, key)?.filter(|record| !record.clocks.idle_expired(now)))
 }
 
-/// The owner's live sessions, newest login first.
+/// The owner's sessions within both limits, newest login first.
 fn live_keys(db: &Connection, owner: &OwnerId, now: UnixMs) -> Result<Vec<SessionKey>> {
     let mut statement = db.prepare_cached(
-        "SELECT key FROM sessions WHERE owner = ?1 AND idle_deadline > ?2 ORDER BY started DESC, key DESC",
+        "SELECT key FROM sessions WHERE owner = ?1 AND idle_deadline > ?2 AND ends > ?2 ORDER BY started DESC, key DESC",
     )?;
     let keys = statement.query_map(params![owner.as_str(), now.as_millis()], |row| {
         row.get::<_, Key>(0)

@@ -219,6 +219,29 @@ pub async fn expired_and_replaced_sessions_do_not_count_for_the_cap(store: Arc<d
     assert!(!scene.lives(&replaced, now).await);
 }
 
+/// A session past its absolute limit is kept until its idle limit, and is nobody's seat meanwhile.
+// Proves: J5, A2
+pub async fn sessions_past_their_absolute_limit_do_not_count_for_the_cap(store: Arc<dyn Store>) {
+    let scene = Scene::new(store);
+    let alice = owner("user-1001");
+    let over = scene.at(10 * MS);
+    for at in [scene.start, scene.at(MS)] {
+        let mut login = Login::new(&alice, key_of(&alice), at);
+        login.record.clocks.ends = over;
+        assert_eq!(scene.admit(login, at).await, done(&[]));
+    }
+    let refused =
+        Login::new(&alice, key_of(&alice), scene.at(9 * MS)).cap(SessionCap::RefuseNewest(2));
+    assert_eq!(
+        scene.admit(refused, scene.at(9 * MS)).await,
+        Admitted::AtCap
+    );
+    for cap in [SessionCap::RefuseNewest(2), SessionCap::PruneOldest(2)] {
+        let login = Login::new(&alice, key_of(&alice), over).cap(cap);
+        assert_eq!(scene.admit(login, over).await, done(&[]), "{cap:?}");
+    }
+}
+
 /// A login refused at the cap writes nothing and ends nothing.
 // Proves: J2, J4
 pub async fn a_login_refused_at_the_cap_writes_and_ends_nothing(store: Arc<dyn Store>) {
