@@ -13,7 +13,9 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // Lines of NAME=value, as they are: the parser of .env files is another crate's.
     let environment = Environment::from_iter(
-        text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())),
+        text.lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
     if let Err(mistakes) = parse(&environment, None) {
         assert!(!mistakes.to_string().is_empty());
