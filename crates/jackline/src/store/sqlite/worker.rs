@@ -102,20 +102,29 @@ fn write_batches(db: &Connection, jobs: Receiver<Box<dyn Job>>, transactions: &A
 }
 
 /// Runs a batch in one transaction, each job in a savepoint of its own.
-fn transact(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
+fn transact(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Failure> {
     db.execute_batch("BEGIN IMMEDIATE")?;
     for job in batch {
         db.execute_batch("SAVEPOINT job")?;
         if !run(&mut **job, db) {
             // A full disk or a failing one takes the whole transaction back, and with it the jobs before this one.
             if db.is_autocommit() {
-                return Err(rusqlite::Error::InvalidQuery);
+                return Err(Failure::TakenBack);
             }
             db.execute_batch("ROLLBACK TO job")?;
         }
         db.execute_batch("RELEASE job")?;
     }
-    db.execute_batch("COMMIT")
+    Ok(db.execute_batch("COMMIT")?)
+}
+
+/// Why a whole batch failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("SQLite took the transaction back; is the disk full?")]
+    TakenBack,
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
 }
 
 /// Runs a job. Says whether it succeeded; a panic is a failure of that job alone.
