@@ -532,7 +532,7 @@ async fn a_look_that_is_under_way_when_the_response_leaves_is_too_late() {
         }),
     );
     let site = Site::with_routes(
-        |engine| engine.store_timeout(std::time::Duration::from_secs(20)),
+        |engine| engine.store_timeout(Duration::from_secs(20)),
         routes,
     );
     let mut alice = site.logged_in("alice").await;
