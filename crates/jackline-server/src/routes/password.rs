@@ -3,8 +3,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use jackline::Authenticated;
 use jackline::events::EventKind;
+use jackline::{Authenticated, SessionError};
 use serde::Deserialize;
 
 use super::{Done, report_busy};
@@ -42,11 +42,24 @@ pub async fn change(
         .await
         .inspect_err(report_busy(&session))?;
     let id = UserId::stored(identity.id.to_string());
-    if !app.users.set_password(&id, hash, app.now_ms.get()).await? {
+    let Some(before) = app.users.credentials(&id).await? else {
         return Err(ApiError::InvalidCredentials);
+    };
+    // The client decides how long its body takes, so this session may have been revoked since it was loaded (J4). In this
+    // order: the password that is replaced was read before this session was seen alive, and the other sessions end before it is
+    // replaced. So of two changes at once the one whose session the other has ended cannot come last.
+    session.ensure_live().await?;
+    session.end_others().await?;
+    if !app
+        .users
+        .change_password(&id, before.hash, hash, app.now_ms.get())
+        .await?
+    {
+        // What this session has proved is a password that was replaced meanwhile.
+        return Err(SessionError::RecentAuthenticationRequired.into());
     }
     session.report(EventKind::PasswordChanged);
-    // In this order: the old password must be worthless before the epoch changes, or a login with it could begin after.
+    // Again, after: the old password must be worthless before the epoch changes, or a login with it could begin after.
     session.end_others().await?;
     session.rotate()?;
     Ok(Done::json())

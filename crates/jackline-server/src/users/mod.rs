@@ -194,6 +194,32 @@ impl Users {
         .map(|changed| changed > 0)
     }
 
+    /// Sets a user's password if it is still the one that `old` is the hash of. `false` if it is not, or if there is no such user.
+    ///
+    /// # Errors
+    ///
+    /// [`UsersError::Unavailable`].
+    pub async fn change_password(
+        &self,
+        id: &UserId,
+        old: PhcHash,
+        new: PhcHash,
+        now_ms: i64,
+    ) -> Result<bool, UsersError> {
+        const CHANGE: &str =
+            "UPDATE users SET password_hash = ?3, password_changed_ms = ?4, demo = 0
+             WHERE id = ?1 AND password_hash = ?2";
+        let id = id.clone();
+        self.run("change a password", move |connection| {
+            connection.execute(
+                CHANGE,
+                params![id.as_str(), old.expose(), new.expose(), now_ms],
+            )
+        })
+        .await
+        .map(|changed| changed > 0)
+    }
+
     /// Replaces the hash of an unchanged password. `false` if the password was changed meanwhile: then the new one stays.
     ///
     /// # Errors

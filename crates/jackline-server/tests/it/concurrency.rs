@@ -1,6 +1,9 @@
 //! Many requests at once, over HTTP.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::Barrier;
+use std::time::Duration;
 
 use serde_json::json;
 use ureq::http::Method;
@@ -104,5 +107,48 @@ fn parallel_logins_keep_to_the_cap() {
             })
             .count();
         assert_eq!(alive, 3);
+    });
+}
+
+/// Begins a `POST` whose body is yet to come, and returns once the server waits for that body: it says `100 Continue` when the
+/// handler has its session and asks for more.
+fn begin_post(browser: &mut Browser, port: u16, path: &str, length: usize) -> TcpStream {
+    let csrf = browser.csrf_token();
+    let cookie = &browser.cookies["sid"];
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost:{port}\r\nCookie: sid={cookie}\r\nX-CSRF-Token: {csrf}\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut told = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut told).unwrap();
+    assert!(told.starts_with(b"HTTP/1.1 100 "), "{told:?}");
+    stream
+}
+
+// Proves: J2, J4
+#[test]
+fn a_session_revoked_while_its_request_dawdles_sets_no_password_and_ends_nobody() {
+    on_each_store(|on| {
+        let program = on.place.serve();
+        let (mut alice, mut thief) = (Browser::new(&program), Browser::new(&program));
+        alice.log_in();
+        thief.log_in();
+        let body = r#"{"newPassword":"the-thief-knows-it"}"#;
+        let mut dawdling = begin_post(&mut thief, program.port, "/password", body.len());
+        let ended = alice.send_safely(Method::POST, "/sessions/end-others", None);
+        assert_eq!(ended.json(), json!({ "ok": true, "ended": 1 }));
+
+        dawdling.write_all(body.as_bytes()).unwrap();
+        let mut answer = String::new();
+        dawdling.read_to_string(&mut answer).unwrap();
+
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        assert_eq!(alice.get("/profile").status, 200);
+        assert_eq!(Browser::new(&program).log_in().status, 200);
     });
 }

@@ -1,6 +1,7 @@
 //! What all sessions of an engine share, and the store behind a time-out.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -64,8 +65,9 @@ impl Context {
         owner: Option<&OwnerId>,
         loaded: UnixMs,
     ) -> bool {
-        self.recently_ended.contains(key)
-            || self.recently_superseded.contains(key)
+        let now = self.clock.now();
+        self.recently_ended.contains(key, now)
+            || self.recently_superseded.contains(key, now)
             || owner.is_some_and(|owner| self.recently_revoked.contains(owner, key, loaded))
     }
 
@@ -107,8 +109,8 @@ pub(crate) struct RecentKeys {
 #[derive(Debug, Default)]
 struct Keys {
     // Both hold the same keys: one in the order in which they came, one to look them up.
-    order: VecDeque<(SessionKey, UnixMs)>,
-    known: HashSet<SessionKey>,
+    order: VecDeque<SessionKey>,
+    known: HashMap<SessionKey, UnixMs>,
 }
 
 impl RecentKeys {
@@ -118,20 +120,30 @@ impl RecentKeys {
 
     pub(crate) fn note(&self, key: SessionKey, now: UnixMs) {
         let mut keys = self.lock();
-        while let Some((oldest, at)) = keys.order.front().copied() {
-            if keys.order.len() < Self::CAPACITY && now.since(at) <= Self::KEEP {
+        while let Some(oldest) = keys.order.front().copied() {
+            let is_recent = keys
+                .known
+                .get(&oldest)
+                .is_some_and(|at| now.since(*at) <= Self::KEEP);
+            if keys.order.len() < Self::CAPACITY && is_recent {
                 break;
             }
             keys.order.pop_front();
             keys.known.remove(&oldest);
         }
-        if keys.known.insert(key) {
-            keys.order.push_back((key, now));
+        if let Entry::Vacant(place) = keys.known.entry(key) {
+            place.insert(now);
+            keys.order.push_back(key);
         }
     }
 
-    pub(crate) fn contains(&self, key: &SessionKey) -> bool {
-        self.lock().known.contains(key)
+    /// Whether something has happened to `key` in the last minute. Keys are forgotten when others come, so on a quiet server
+    /// one may be known for longer, and must not count.
+    pub(crate) fn contains(&self, key: &SessionKey, now: UnixMs) -> bool {
+        let keys = self.lock();
+        keys.known
+            .get(key)
+            .is_some_and(|at| now.since(*at) <= Self::KEEP)
     }
 
     fn lock(&self) -> MutexGuard<'_, Keys> {

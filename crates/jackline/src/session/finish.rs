@@ -116,11 +116,12 @@ impl Shared {
             return;
         };
         let superseded = &self.context.recently_superseded;
+        let now = self.context.clock.now();
         match &outcome.cookie {
             CookieChange::Set(new, _) if new != token => {
-                superseded.note(token.key(), self.context.clock.now());
+                superseded.note(token.key(), now);
             }
-            CookieChange::Remove if superseded.contains(&token.key()) => {
+            CookieChange::Remove if superseded.contains(&token.key(), now) => {
                 outcome.cookie = CookieChange::Keep;
             }
             _ => {}
@@ -323,7 +324,11 @@ impl Shared {
         // The browser came with a dead cookie and has logged in since. Where it has merely got another visitor's cookie, either
         // will do: the first page after an expiry may send many requests at once.
         if let Presented::Token { token, .. } = &self.presented
-            && self.context.recently_logged_in.contains(&token.key())
+            && (self.is_slow(&state)
+                || self
+                    .context
+                    .recently_logged_in
+                    .contains(&token.key(), self.context.clock.now()))
         {
             return Err(SessionError::Ended);
         }

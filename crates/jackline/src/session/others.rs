@@ -129,6 +129,27 @@ impl Session {
         Ok(ended)
     }
 
+    /// Asks the store whether this session still lives, now: what was loaded may have been ended since, and a slow request can
+    /// be made to last. For a handler about to do something that cannot be taken back outside the session, such as setting a
+    /// password. It counts as a use.
+    ///
+    /// # Errors
+    /// [`SessionError::Ended`] if it does not; [`SessionError::Unavailable`]. A session that is not stored yet cannot have ended.
+    pub async fn ensure_live(&self) -> Result<(), SessionError> {
+        let key = {
+            let state = self.0.lock();
+            if state.lost {
+                return Err(SessionError::Ended);
+            }
+            state.stored_key()
+        };
+        if let Some(key) = key {
+            self.0.commit(&key, &self.0.context.new_delta()).await?;
+            self.0.lock().renewed = true;
+        }
+        Ok(())
+    }
+
     /// Ends all of the owner's sessions but this one, now, and refuses logins of theirs that are under way. Returns how many
     /// sessions ended.
     ///

@@ -1,5 +1,7 @@
 //! Requests that are under way at once on one session. They are driven against each other by hand.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::routing::get;
 use http::Method;
@@ -530,7 +532,7 @@ async fn a_look_that_is_under_way_when_the_response_leaves_is_too_late() {
         }),
     );
     let site = Site::with_routes(
-        |engine| engine.store_timeout(std::time::Duration::from_secs(20)),
+        |engine| engine.store_timeout(Duration::from_secs(20)),
         routes,
     );
     let mut alice = site.logged_in("alice").await;
@@ -543,4 +545,26 @@ async fn a_look_that_is_under_way_when_the_response_leaves_is_too_late() {
     let outcome = receiver.await.unwrap().await.unwrap();
     assert!(matches!(outcome, Err(SessionError::TooLate)), "{outcome:?}");
     assert_eq!(alice.data().await, json!({}));
+}
+
+// Proves: J10
+#[tokio::test]
+async fn a_browser_that_never_got_the_cookie_of_its_login_is_a_visitor_again_after_a_minute() {
+    let site = Site::new();
+    let mut browser = site.browser();
+    browser.get("/views").await;
+    let mut unlucky = browser.hoarding();
+    browser.log_in("alice").await;
+    assert_eq!(
+        unlucky.get("/views").await.status,
+        401,
+        "the login's cookie may be on its way"
+    );
+
+    // Nobody else comes in the meantime.
+    site.wait(Duration::from_secs(61));
+    let answer = unlucky.get("/views").await;
+
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.gives_cookie());
 }
