@@ -10,6 +10,8 @@
 
 mod connection;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::fmt;
