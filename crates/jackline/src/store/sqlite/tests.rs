@@ -152,6 +152,35 @@ async fn a_commit_that_fails_is_unavailable_for_everybody_and_leaves_the_connect
     assert!(place.is_there(&one).await);
 }
 
+// Proves: J7
+#[tokio::test]
+async fn work_that_is_given_up_while_its_batch_is_under_way_is_not_done() {
+    let place = Place::new();
+    let store = &place.store;
+    let (one, two, record) = (key(1), key(2), visitor());
+    let gate = place.hold();
+    let (hand_over, handed_over) = mpsc::channel::<StoreFuture<'static, ()>>();
+    // The first of the batch is slow, and while it is at it the second's caller runs out of patience.
+    let slow = store.writer.run(move |_| {
+        drop(handed_over.recv().unwrap());
+        Ok(())
+    });
+    let creation = record.clone();
+    hand_over
+        .send(
+            store
+                .writer
+                .run(move |db| super::tables::create(db, &one, &creation)),
+        )
+        .unwrap();
+    let patient = store.create(&two, &record);
+    gate.open().await;
+    slow.await.unwrap();
+    patient.await.unwrap();
+    assert!(!place.is_there(&one).await);
+    assert!(place.is_there(&two).await);
+}
+
 // Proves: J7, J8
 #[tokio::test]
 async fn a_panic_is_one_failure_and_takes_back_what_it_did() {

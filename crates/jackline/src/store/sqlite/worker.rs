@@ -85,7 +85,7 @@ fn write_batches(db: &Connection, jobs: Receiver<Box<dyn Job>>, transactions: &A
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
         batch.extend(jobs.try_iter().take(BATCH - 1));
-        // Whoever has given up was told nothing, so nothing need be done.
+        // If everybody has given up, the file is left alone.
         batch.retain(|job| job.is_awaited());
         if batch.is_empty() {
             continue;
@@ -107,6 +107,11 @@ fn write_batches(db: &Connection, jobs: Receiver<Box<dyn Job>>, transactions: &A
 fn transact(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Undone> {
     execute(db, "BEGIN IMMEDIATE")?;
     for job in batch {
+        // Whoever gave up while this transaction waited for the file, or for the jobs before, was told nothing: nothing need
+        // be done.
+        if !job.is_awaited() {
+            continue;
+        }
         execute(db, "SAVEPOINT job")?;
         if !run(&mut **job, db) {
             // A full disk or a failing one takes the whole transaction back, and with it the jobs before this one.
