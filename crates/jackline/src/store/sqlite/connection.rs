@@ -4,9 +4,10 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
 /// `JLS1`: says whose file it is.
 const APPLICATION_ID: i64 = 0x4a4c_5331;
@@ -56,27 +57,51 @@ pub enum SqliteOpenError {
         /// Its schema.
         found: i64,
     },
+    /// It can be read but not written.
+    #[error("{} can only be read; let this user write it and its folder", path.display())]
+    ReadOnly {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It cannot have a write-ahead log.
+    #[error("{} lies where SQLite cannot keep a write-ahead log (it stayed in mode {found}); put it on a local disk", path.display())]
+    NoWriteAheadLog {
+        /// Which file.
+        path: PathBuf,
+        /// The journal that SQLite insists on.
+        found: String,
+    },
     /// No thread could be started.
     #[error("cannot start a thread for the session store: {0}")]
     Thread(#[from] io::Error),
 }
 
 /// Creates the file, if it is not there, for this user alone. SQLite gives the files beside it the same mode.
-pub(super) fn create(path: &Path) -> Result<(), SqliteOpenError> {
-    // Only a file that was not there is opened here: closing one that SQLite has open would drop its locks (POSIX).
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(source) => Err(SqliteOpenError::Create {
-            path: path.to_owned(),
-            source,
-        }),
-    }
+///
+/// Returns the path that is to be opened. It is absolute, so that it names a file whatever it looks like: SQLite takes
+/// `:memory:` and `file:sessions.db?mode=memory` for databases that every connection has for itself and that go with it.
+pub(super) fn create(path: &Path) -> Result<PathBuf, SqliteOpenError> {
+    // Closing a file drops all locks that this process has on it (POSIX), those of SQLite included. So only a file that was not
+    // there is opened here, and closed before another thread comes to find it.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let created = std::path::absolute(path).and_then(|absolute| {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&absolute)
+            .map(drop)
+            .or_else(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Ok(()),
+                _ => Err(error),
+            })?;
+        Ok(absolute)
+    });
+    created.map_err(|source| SqliteOpenError::Create {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The connection that writes. Creates the tables if they are not there.
@@ -142,6 +167,7 @@ fn prepare(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
         path: path.to_owned(),
         source,
     };
+    refuse_read_only(db, path)?;
     check_owner(db, path)?;
     // A commit is on disk when it returns, also after a loss of power.
     db.pragma_update(None, "synchronous", "FULL")
@@ -149,7 +175,7 @@ fn prepare(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
     // Overwrites what is deleted where that costs no extra write: sessions hold personal data.
     db.pragma_update(None, "secure_delete", "FAST")
         .map_err(wrap)?;
-    switch_to_wal(db).map_err(wrap)?;
+    switch_to_wal(db, path)?;
     let transaction = db
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(wrap)?;
@@ -166,22 +192,47 @@ fn prepare(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
     transaction.commit().map_err(wrap)
 }
 
+/// SQLite opens a file that it may not write as one to read, and even begins "writing" transactions there.
+fn refuse_read_only(db: &Connection, path: &Path) -> Result<(), SqliteOpenError> {
+    match db.is_readonly(MAIN_DB) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(SqliteOpenError::ReadOnly {
+            path: path.to_owned(),
+        }),
+        Err(source) => Err(SqliteOpenError::Open {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
 /// Write-ahead logging lets readers read while the writer writes. SQLite does not wait for others in every step of the
 /// switch, so when several processes make it at once, each tries until it is made.
-fn switch_to_wal(db: &Connection) -> rusqlite::Result<()> {
-    let mut tries = 0;
-    loop {
+fn switch_to_wal(db: &Connection, path: &Path) -> Result<(), SqliteOpenError> {
+    let began = Instant::now();
+    let switched = loop {
         match db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
         {
-            Ok(_) => return Ok(()),
             Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && tries < 1_000 =>
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && began.elapsed() < OPENING_TIMEOUT =>
             {
-                tries += 1;
-                std::thread::yield_now();
+                pause();
             }
-            Err(error) => return Err(error),
+            other => break other,
         }
+    };
+    match switched {
+        // What is not possible is no error for SQLite; it answers with the mode that it keeps.
+        Ok(mode) if mode.eq_ignore_ascii_case("wal") => Ok(()),
+        Ok(found) => Err(SqliteOpenError::NoWriteAheadLog {
+            path: path.to_owned(),
+            found,
+        }),
+        Err(source) => Err(SqliteOpenError::Open {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -244,3 +295,61 @@ CREATE TABLE owners (
     set_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Proves: P2, D7
+    #[test]
+    fn whatever_a_path_looks_like_it_is_opened_as_a_file() {
+        const INSIDE: &str = "JACKLINE_TEST_RUNS_INSIDE_ITS_FOLDER";
+        if std::env::var_os(INSIDE).is_some() {
+            for path in [":memory:", "file:sessions.db?mode=memory"] {
+                let path = create(Path::new(path)).unwrap();
+                open_writer(&path).unwrap();
+                let tables = std::fs::metadata(path).unwrap().len();
+                assert!(tables > 0);
+            }
+            return;
+        }
+        // Only a relative path means something else to SQLite, and the folder that it is relative to belongs to the process.
+        let folder = tempfile::tempdir().unwrap();
+        let inside = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::sqlite::connection::tests::whatever_a_path_looks_like_it_is_opened_as_a_file"])
+            .current_dir(folder.path())
+            .env(INSIDE, "1")
+            .output()
+            .unwrap();
+        let output = String::from_utf8_lossy(&inside.stdout);
+        assert!(inside.status.success(), "{output}");
+        assert!(output.contains("1 passed"), "{output}");
+    }
+
+    // Proves: P2, D7
+    #[test]
+    fn a_database_without_a_write_ahead_log_is_refused() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let error = prepare(&mut db, Path::new("sessions.db")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "sessions.db lies where SQLite cannot keep a write-ahead log (it stayed in mode memory); \
+             put it on a local disk"
+        );
+    }
+
+    // Proves: D7
+    #[test]
+    fn a_file_that_can_only_be_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = create(&folder.path().join("sessions.db")).unwrap();
+        drop(open_writer(&path).unwrap());
+        // The mode of the file would do for everybody but root, who may write all the same.
+        let mut db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let error = prepare(&mut db, Path::new("sessions.db")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "sessions.db can only be read; let this user write it and its folder"
+        );
+    }
+}
