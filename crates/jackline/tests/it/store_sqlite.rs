@@ -289,6 +289,8 @@ async fn a_damaged_row_is_corrupt_and_never_a_session() {
         "data = '[]'",
         "seen = -1",
         "version = -1",
+        "ends = 9223372036854775807",
+        "idle = 9223372036854775807",
     ] {
         other
             .execute_batch(&format!(

@@ -328,7 +328,15 @@ fn apply(record: &mut Record, delta: &Delta, now: UnixMs) -> Result<Vec<i64>> {
 }
 
 fn read(row: &Row<'_>) -> Result<Record> {
-    let clocks = clocks(row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+    // A later moment than any that is written would be cut to the latest, and its session live practically for ever.
+    let number = |column| -> Result<u64> {
+        let number = row.get(column)?;
+        if number > UnixMs::MAX.as_millis() {
+            return Err(CorruptRecord::new("a clock is out of range").into());
+        }
+        Ok(number)
+    };
+    let clocks = clocks(number(0)?, number(1)?, number(2)?, number(3)?);
     let text = |column| -> Result<&str> {
         row.get_ref(column)?
             .as_str()
