@@ -294,6 +294,7 @@ CREATE TABLE owners (
     epoch INTEGER NOT NULL,
     set_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX owners_by_age ON owners (set_at);
 ";
 
 #[cfg(test)]

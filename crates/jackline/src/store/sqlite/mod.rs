@@ -66,7 +66,8 @@ impl SqliteStore {
         })
     }
 
-    /// How many transactions were committed since the store was opened.
+    /// How many transactions were committed since the store was opened, to see that writers share them.
+    #[doc(hidden)]
     #[must_use]
     pub fn transactions(&self) -> u64 {
         self.writer.transactions()

@@ -156,6 +156,7 @@ pub(super) fn end(db: &Connection, key: &SessionKey) -> Result<bool> {
     Ok(ended > 0)
 }
 
+/// The owner's epoch; zero if nothing was revoked in the last hour. [`reclaim`] forgets it after that.
 pub(super) fn epoch(db: &Connection, owner: &OwnerId) -> Result<Epoch> {
     let epoch = db
         .prepare_cached("SELECT epoch FROM owners WHERE owner = ?1")?
@@ -209,6 +210,7 @@ pub(super) fn end_all(
     Ok(ended as u64)
 }
 
+/// Removes up to `limit` sessions that ran out, and up to as many epochs that are older than [`EPOCH_KEPT`].
 pub(super) fn reclaim(db: &Connection, limit: u32, now: UnixMs) -> Result<u64> {
     let gone = db
         .prepare_cached(
@@ -219,8 +221,12 @@ pub(super) fn reclaim(db: &Connection, limit: u32, now: UnixMs) -> Result<u64> {
     let forgotten = now
         .as_millis()
         .saturating_sub(u64::try_from(EPOCH_KEPT.as_millis()).unwrap_or(u64::MAX));
-    db.prepare_cached("DELETE FROM owners WHERE set_at < ?1")?
-        .execute([forgotten])?;
+    // In batches too: an incident may have revoked everybody's sessions at once.
+    db.prepare_cached(
+        "DELETE FROM owners WHERE owner IN
+         (SELECT owner FROM owners WHERE set_at < ?1 ORDER BY set_at LIMIT ?2)",
+    )?
+    .execute(params![forgotten, limit])?;
     Ok(gone as u64)
 }
 
