@@ -1,6 +1,7 @@
 //! The programs that chores need beyond Rust. Present, they are used as they are; missing, they are installed where that is ours to do
 //! (root on Debian); elsewhere one line per program says what to install.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -80,8 +81,9 @@ fn missing(tools: &[Tool]) -> Vec<&Tool> {
 }
 
 fn may_install() -> bool {
-    let root = || run::output(run::program("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    Path::new("/etc/debian_version").exists() && find("apt-get").is_some() && root()
+    // Linux shows a process's own folder as its user's.
+    let root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    Path::new("/etc/debian_version").exists() && find("apt-get").is_some() && root
 }
 
 /// Tries twice, since a mirror that is being updated fails for a moment.

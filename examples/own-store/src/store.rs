@@ -109,7 +109,7 @@ impl Store for JournalStore {
             let Some(mut record) = journal.live(&key, now).cloned().map(Box::new) else {
                 return Ok((vec![], Committed::Gone));
             };
-            let counters = change(&mut record, &delta, now)?;
+            let counters = record.commit(&delta, now)?;
             let changes = vec![Change::Put(key, record)];
             Ok((changes, Committed::Applied { counters }))
         })
@@ -129,7 +129,7 @@ impl Store for JournalStore {
             let Some(mut record) = journal.live(&old, now).cloned().map(Box::new) else {
                 return Ok((vec![], Committed::Gone));
             };
-            let counters = change(&mut record, &delta, now)?;
+            let counters = record.commit(&delta, now)?;
             let changes = vec![Change::End(old), Change::Put(new, record)];
             Ok((changes, Committed::Applied { counters }))
         })
@@ -265,17 +265,6 @@ impl Store for JournalStore {
         // An empty step, written and synced like any other: the contract asks whether a write would be taken.
         self.step(|_| Ok((vec![Change::Nothing], ())))
     }
-}
-
-/// Applies a delta as the contract has it: all of it or nothing, the last activity never set back, the version up by one.
-fn change(record: &mut Record, delta: &Delta, now: UnixMs) -> Result<Vec<i64>, StoreError> {
-    let applied = delta.apply(&mut record.data)?;
-    if let Some(meta) = delta.meta() {
-        record.meta = meta.clone();
-    }
-    record.clocks.seen = record.clocks.seen.max(now);
-    record.clocks.version += 1;
-    Ok(applied.counters)
 }
 
 fn must_be_new(journal: &Journal, key: &SessionKey) -> Result<(), StoreError> {

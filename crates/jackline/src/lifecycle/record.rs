@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::data::Data;
+use super::delta::{Delta, DeltaError};
 use super::policy::Policy;
 use super::time::UnixMs;
 use crate::origin::Origin;
@@ -228,6 +229,21 @@ impl Record {
         record.meta.authenticated = Some(now);
         record.meta.identity = Some(identity);
         record
+    }
+
+    /// This record after a commit at `now`: the delta is applied, the use is written down, and the version counts up. Returns
+    /// the new value of each incremented member. What stores that compute in Rust do.
+    ///
+    /// # Errors
+    /// If the delta cannot be applied; then nothing has changed.
+    pub fn commit(&mut self, delta: &Delta, now: UnixMs) -> Result<Vec<i64>, DeltaError> {
+        let applied = delta.apply(&mut self.data)?;
+        if let Some(meta) = delta.meta() {
+            self.meta = meta.clone();
+        }
+        self.clocks.seen = self.clocks.seen.max(now);
+        self.clocks.version += 1;
+        Ok(applied.counters)
     }
 
     /// A place to put a record before there is one: expired, and nobody's.

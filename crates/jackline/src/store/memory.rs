@@ -172,7 +172,7 @@ impl Tables {
         match self.live(key, now) {
             None => Ok(Committed::Gone),
             Some(record) => Ok(Committed::Applied {
-                counters: apply(record, delta, now)?,
+                counters: record.commit(delta, now)?,
             }),
         }
     }
@@ -190,7 +190,7 @@ impl Tables {
         let Some(mut record) = self.live(old, now).cloned() else {
             return Ok(Committed::Gone);
         };
-        let counters = apply(&mut record, delta, now)?;
+        let counters = record.commit(delta, now)?;
         self.records.remove(old);
         self.records.insert(*new, record);
         Ok(Committed::Applied { counters })
@@ -293,16 +293,6 @@ impl Tables {
         }
         gone.len() as u64
     }
-}
-
-fn apply(record: &mut Record, delta: &Delta, now: UnixMs) -> Result<Vec<i64>, StoreError> {
-    let applied = delta.apply(&mut record.data)?;
-    if let Some(meta) = delta.meta() {
-        record.meta = meta.clone();
-    }
-    record.clocks.seen = record.clocks.seen.max(now);
-    record.clocks.version += 1;
-    Ok(applied.counters)
 }
 
 /// Sorts as logins do, and is unique.

@@ -63,7 +63,7 @@ pub(super) fn commit(
     let Some(mut record) = find_live(db, key, now)? else {
         return Ok(Committed::Gone);
     };
-    let counters = apply(&mut record, delta, now)?;
+    let counters = record.commit(delta, now)?;
     update(db, key, key, &record)?;
     Ok(Committed::Applied { counters })
 }
@@ -81,7 +81,7 @@ pub(super) fn rotate(
     let Some(mut record) = find_live(db, old, now)? else {
         return Ok(Committed::Gone);
     };
-    let counters = apply(&mut record, delta, now)?;
+    let counters = record.commit(delta, now)?;
     update(db, old, new, &record)?;
     Ok(Committed::Applied { counters })
 }
@@ -321,16 +321,6 @@ fn update(db: &Connection, old: &SessionKey, new: &SessionKey, record: &Record) 
         record.data.to_json(),
     ])?;
     Ok(())
-}
-
-fn apply(record: &mut Record, delta: &Delta, now: UnixMs) -> Result<Vec<i64>> {
-    let applied = delta.apply(&mut record.data)?;
-    if let Some(meta) = delta.meta() {
-        record.meta = meta.clone();
-    }
-    record.clocks.seen = record.clocks.seen.max(now);
-    record.clocks.version += 1;
-    Ok(applied.counters)
 }
 
 fn read(row: &Row<'_>) -> Result<Record> {

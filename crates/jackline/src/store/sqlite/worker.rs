@@ -104,7 +104,7 @@ fn write_batches(db: &Connection, jobs: Receiver<Box<dyn Job>>, transactions: &A
 }
 
 /// Runs a batch in one transaction, each job in a savepoint of its own.
-fn transact(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Undone> {
+fn transact(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Failure> {
     execute(db, "BEGIN IMMEDIATE")?;
     for job in batch {
         // Whoever gave up while this transaction waited for the file, or for the jobs before, was told nothing: nothing need
@@ -116,7 +116,7 @@ fn transact(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Undone> {
         if !run(&mut **job, db) {
             // A full disk or a failing one takes the whole transaction back, and with it the jobs before this one.
             if db.is_autocommit() {
-                return Err(Undone::RolledBack);
+                return Err(Failure::TakenBack);
             }
             execute(db, "ROLLBACK TO job")?;
         }
@@ -130,20 +130,18 @@ fn execute(db: &Connection, statement: &'static str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Why a transaction came to nothing. All of its jobs are told the same.
+/// Why a whole batch failed. All of its jobs are told the same.
 #[derive(Clone, Debug, thiserror::Error)]
-enum Undone {
-    /// It could not begin, go on or be committed.
+enum Failure {
+    #[error("SQLite took the transaction back; is the disk full?")]
+    TakenBack,
     #[error(transparent)]
-    Statement(Arc<rusqlite::Error>),
-    /// SQLite gave it up because of one of its jobs, and that job knows why.
-    #[error("another write failed and took the whole transaction back")]
-    RolledBack,
+    Sqlite(Arc<rusqlite::Error>),
 }
 
-impl From<rusqlite::Error> for Undone {
+impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Statement(Arc::new(error))
+        Self::Sqlite(Arc::new(error))
     }
 }
 
@@ -229,7 +227,7 @@ trait Job: Send {
     /// Does it. Says whether that succeeded.
     fn run(&mut self, db: &Connection) -> bool;
     /// Tells what came of it, given what came of the transaction.
-    fn answer(self: Box<Self>, transaction: Result<(), Undone>);
+    fn answer(self: Box<Self>, transaction: Result<(), Failure>);
 }
 
 struct Work<T, F> {
@@ -258,14 +256,14 @@ where
         succeeded
     }
 
-    fn answer(self: Box<Self>, transaction: Result<(), Undone>) {
+    fn answer(self: Box<Self>, transaction: Result<(), Failure>) {
         let result = match (self.result, transaction) {
             (Some(result), Ok(())) => result,
             (None, Ok(())) => Err(StoreError::unavailable("the work was not finished")),
             // Says more than that the transaction failed: it may be the reason.
             (Some(Err(error @ StoreError::Unavailable(_))), Err(_)) => Err(error),
             // Not even a refusal stands: it may rest on what another job of this transaction wrote, which never happened.
-            (_, Err(undone)) => Err(StoreError::unavailable(undone)),
+            (_, Err(failure)) => Err(StoreError::unavailable(failure)),
         };
         let _ = self.answer.send(result);
     }
