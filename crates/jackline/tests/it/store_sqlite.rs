@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jackline::clock::{Clock as _, SystemClock};
-use jackline::lifecycle::{Data, Delta, Identity, OwnerId, Policy, Record, Role, UnixMs};
+use jackline::lifecycle::{
+    Data, Delta, Identity, OwnerId, Policy, Record, Role, SessionCap, UnixMs,
+};
 use jackline::origin::Origin;
 use jackline::store::sqlite::{SqliteOpenError, SqliteStore};
-use jackline::store::{Admission, Committed, Epoch, Loaded, Store, StoreError};
+use jackline::store::{
+    Admission, Admitted, Committed, Durability, Epoch, Loaded, Store, StoreError,
+};
 use jackline::token::{Bucket, SessionKey, SessionToken};
 use rusqlite::Connection;
 
@@ -55,11 +59,12 @@ async fn data(store: &SqliteStore, key: &SessionKey) -> Data {
     }
 }
 
-// Proves: T5.2, J8
+// Proves: T5.2, J8, P2
 #[tokio::test]
 async fn sessions_survive_a_restart() {
     let folder = Folder::new();
     let store = folder.open();
+    assert_eq!(store.durability(), Durability::Durable);
     store.create(&key(1), &visitor()).await.unwrap();
     store.commit(&key(1), &increment("n"), now()).await.unwrap();
     drop(store);
@@ -92,6 +97,66 @@ async fn two_processes_on_one_file_count_exactly() {
     );
 }
 
+// Proves: T5.2, J2, J4
+#[tokio::test]
+async fn what_one_process_ends_is_gone_for_the_other_at_once() {
+    let folder = Folder::new();
+    let (one, two) = (folder.open(), folder.open());
+    for n in 1..=2 {
+        one.create(&key(n), &visitor()).await.unwrap();
+        assert!(data(&two, &key(n)).await.is_empty());
+    }
+    one.end(&key(1), None).await.unwrap();
+    let delta = increment("n");
+    one.rotate(&key(2), &key(3), None, &delta, now())
+        .await
+        .unwrap();
+    for n in 1..=2 {
+        assert_eq!(
+            two.load(&key(n), STEP, now()).await.unwrap(),
+            Loaded::Absent
+        );
+        assert_eq!(
+            two.commit(&key(n), &delta, now()).await.unwrap(),
+            Committed::Gone
+        );
+    }
+    assert_eq!(
+        two.commit(&key(3), &delta, now()).await.unwrap(),
+        Committed::Applied { counters: vec![2] }
+    );
+
+    let owner = OwnerId::new("user-1").unwrap();
+    let token = SessionToken::from_random([9; 24], Bucket::of(&owner));
+    let identity = Identity::new(owner.clone(), "alice", Role::user());
+    let admission = Admission {
+        key: &token.key(),
+        record: &Record::logged_in(identity, &Policy::default(), Origin::default(), now()),
+        owner: &owner,
+        epoch: two.epoch(&owner, now()).await.unwrap(),
+        cap: SessionCap::Unlimited,
+        replaces: None,
+    };
+    one.end_all(&owner, None, now()).await.unwrap();
+    assert_eq!(
+        two.admit(&admission, now()).await.unwrap(),
+        Admitted::Revoked
+    );
+}
+
+// Proves: T5.2, J8
+#[tokio::test]
+async fn dropping_the_store_ends_its_threads_and_closes_the_file() {
+    let folder = Folder::new();
+    let store = folder.open();
+    store.create(&key(1), &visitor()).await.unwrap();
+    let log = folder.0.path().join("sessions.db-wal");
+    assert!(log.exists());
+    drop(store);
+    // SQLite takes it away with the last connection, once everything in it stands in the file itself.
+    assert!(!log.exists());
+}
+
 // Proves: J8
 #[tokio::test]
 async fn writers_that_wait_share_a_sync() {
@@ -116,6 +181,7 @@ async fn writers_that_wait_share_a_sync() {
     assert_eq!(data(&store, &key).await.get::<i64>("n").unwrap(), Some(64));
 }
 
+// Proves: J3, J8
 #[tokio::test]
 async fn one_refused_write_does_not_take_its_neighbours_along() {
     let folder = Folder::new();
@@ -197,10 +263,9 @@ async fn a_full_disk_is_unavailable_and_loses_nothing() {
 fn what_is_no_session_store_is_refused_with_what_to_do() {
     let folder = Folder::new();
     let missing = folder.0.path().join("missing/sessions.db");
-    assert!(matches!(
-        SqliteStore::open(&missing),
-        Err(SqliteOpenError::Create { .. })
-    ));
+    let error = SqliteStore::open(&missing).unwrap_err();
+    assert!(matches!(error, SqliteOpenError::Create { .. }));
+    assert!(error.to_string().contains("create its folder"), "{error}");
     assert!(matches!(
         SqliteStore::open(folder.0.path()),
         Err(SqliteOpenError::Open { .. })
@@ -212,10 +277,9 @@ fn what_is_no_session_store_is_refused_with_what_to_do() {
         "this is no database, and long enough to show it".repeat(100),
     )
     .unwrap();
-    assert!(matches!(
-        SqliteStore::open(&garbage),
-        Err(SqliteOpenError::Open { .. })
-    ));
+    let error = SqliteStore::open(&garbage).unwrap_err();
+    assert!(matches!(error, SqliteOpenError::Open { .. }));
+    assert!(error.to_string().contains("check that it is"), "{error}");
     assert!(
         std::fs::read_to_string(&garbage)
             .unwrap()
@@ -237,10 +301,9 @@ fn what_is_no_session_store_is_refused_with_what_to_do() {
         .unwrap()
         .pragma_update(None, "user_version", 99)
         .unwrap();
-    assert!(matches!(
-        SqliteStore::open(folder.file()),
-        Err(SqliteOpenError::TooNew { found: 99, .. })
-    ));
+    let error = SqliteStore::open(folder.file()).unwrap_err();
+    assert!(matches!(error, SqliteOpenError::TooNew { found: 99, .. }));
+    assert!(error.to_string().contains("run that version"), "{error}");
 }
 
 // Proves: T2.2
@@ -262,6 +325,7 @@ fn the_files_are_nobody_elses_to_read() {
     }
 }
 
+// Proves: T5.2
 #[test]
 fn many_processes_may_open_a_new_file_at_once() {
     let folder = Folder::new();
@@ -289,6 +353,8 @@ async fn a_damaged_row_is_corrupt_and_never_a_session() {
         "data = '[]'",
         "seen = -1",
         "version = -1",
+        "ends = 9223372036854775807",
+        "idle = 9223372036854775807",
     ] {
         other
             .execute_batch(&format!(
@@ -333,6 +399,30 @@ async fn what_has_run_out_is_reclaimed_and_an_epoch_is_forgotten_after_an_hour()
     assert_eq!(rows, 0);
 }
 
+// Proves: D9
+#[tokio::test]
+async fn epochs_are_forgotten_in_bounded_batches_and_the_oldest_first() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let owners: Vec<_> = (0..10)
+        .map(|n| OwnerId::new(format!("user-{n}")).unwrap())
+        .collect();
+    let start = now();
+    let second = Duration::from_secs(1);
+    for (owner, n) in owners.iter().zip(0..) {
+        let at = start.after(second * n);
+        store.end_all(owner, None, at).await.unwrap();
+    }
+    let later = start.after(Duration::from_secs(2 * 3600));
+    for forgotten in [6, 10] {
+        assert_eq!(store.reclaim(6, later).await.unwrap(), 0);
+        for (n, owner) in owners.iter().enumerate() {
+            let epoch = store.epoch(owner, later).await.unwrap();
+            assert_eq!(epoch == Epoch(0), n < forgotten, "{n} of {forgotten}");
+        }
+    }
+}
+
 // Proves: T2.2, J6
 #[tokio::test]
 async fn no_token_stands_in_the_file() {
@@ -347,7 +437,7 @@ async fn no_token_stands_in_the_file() {
         record: &record,
         owner: &owner,
         epoch: Epoch(0),
-        cap: jackline::lifecycle::SessionCap::Unlimited,
+        cap: SessionCap::Unlimited,
         replaces: None,
     };
     store.admit(&admission, now()).await.unwrap();

@@ -4,9 +4,10 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
 /// `JLS1`: says whose file it is.
 const APPLICATION_ID: i64 = 0x4a4c_5331;
@@ -18,6 +19,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The same while opening, when a dozen processes may start at once.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often somebody who waits looks whether it is their turn.
+const BUSY_STEP: Duration = Duration::from_millis(1);
 
 /// Why the file cannot be the session store.
 #[derive(Debug, thiserror::Error)]
@@ -53,27 +57,51 @@ pub enum SqliteOpenError {
         /// Its schema.
         found: i64,
     },
+    /// It can be read but not written.
+    #[error("{} can only be read; let this user write it and its folder", path.display())]
+    ReadOnly {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It cannot have a write-ahead log.
+    #[error("{} lies where SQLite cannot keep a write-ahead log (it stayed in mode {found}); put it on a local disk", path.display())]
+    NoWriteAheadLog {
+        /// Which file.
+        path: PathBuf,
+        /// The journal that SQLite insists on.
+        found: String,
+    },
     /// No thread could be started.
     #[error("cannot start a thread for the session store: {0}")]
     Thread(#[from] io::Error),
 }
 
 /// Creates the file, if it is not there, for this user alone. SQLite gives the files beside it the same mode.
-pub(super) fn create(path: &Path) -> Result<(), SqliteOpenError> {
-    // Only a file that was not there is opened here: closing one that SQLite has open would drop its locks (POSIX).
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(source) => Err(SqliteOpenError::Create {
-            path: path.to_owned(),
-            source,
-        }),
-    }
+///
+/// Returns the path that is to be opened. It is absolute, so that it names a file whatever it looks like: SQLite takes
+/// `:memory:` and `file:sessions.db?mode=memory` for databases that every connection has for itself and that go with it.
+pub(super) fn create(path: &Path) -> Result<PathBuf, SqliteOpenError> {
+    // Closing a file drops all locks that this process has on it (POSIX), those of SQLite included. So only a file that was not
+    // there is opened here, and closed before another thread comes to find it.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let created = std::path::absolute(path).and_then(|absolute| {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&absolute)
+            .map(drop)
+            .or_else(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Ok(()),
+                _ => Err(error),
+            })?;
+        Ok(absolute)
+    });
+    created.map_err(|source| SqliteOpenError::Create {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The connection that writes. Creates the tables if they are not there.
@@ -83,9 +111,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, SqliteOpenError> {
         source,
     };
     let mut db = open(path).map_err(wrap)?;
-    db.busy_timeout(OPENING_TIMEOUT).map_err(wrap)?;
+    wait_up_to(OPENING_TIMEOUT, &mut db).map_err(wrap)?;
     prepare(&mut db, path)?;
-    db.busy_timeout(BUSY_TIMEOUT).map_err(wrap)?;
+    wait_up_to(BUSY_TIMEOUT, &mut db).map_err(wrap)?;
     Ok(db)
 }
 
@@ -95,8 +123,8 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, SqliteOpenError> {
         path: path.to_owned(),
         source,
     };
-    let db = open(path).map_err(wrap)?;
-    db.busy_timeout(BUSY_TIMEOUT).map_err(wrap)?;
+    let mut db = open(path).map_err(wrap)?;
+    wait_up_to(BUSY_TIMEOUT, &mut db).map_err(wrap)?;
     db.pragma_update(None, "query_only", true).map_err(wrap)?;
     Ok(db)
 }
@@ -108,11 +136,38 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
+/// Lets the connection wait for other processes for `limit`, looking every millisecond.
+///
+/// Not `busy_timeout`: it looks eleven times in 250 ms, at ever longer intervals. Against a process that writes all the time
+/// and gives the file free for a moment between two commits, that is too seldom to be sure of a turn.
+fn wait_up_to(limit: Duration, db: &mut Connection) -> rusqlite::Result<()> {
+    let mut began = Instant::now();
+    db.busy_handler(Some(move |count| {
+        if count == 0 {
+            began = Instant::now();
+        }
+        if began.elapsed() >= limit {
+            return false;
+        }
+        pause();
+        true
+    }))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is no event to wait for: a file lock that another process gives up tells nobody"
+)]
+fn pause() {
+    std::thread::sleep(BUSY_STEP);
+}
+
 fn prepare(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
     let wrap = |source| SqliteOpenError::Open {
         path: path.to_owned(),
         source,
     };
+    refuse_read_only(db, path)?;
     check_owner(db, path)?;
     // A commit is on disk when it returns, also after a loss of power.
     db.pragma_update(None, "synchronous", "FULL")
@@ -120,7 +175,7 @@ fn prepare(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
     // Overwrites what is deleted where that costs no extra write: sessions hold personal data.
     db.pragma_update(None, "secure_delete", "FAST")
         .map_err(wrap)?;
-    switch_to_wal(db).map_err(wrap)?;
+    switch_to_wal(db, path)?;
     let transaction = db
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(wrap)?;
@@ -137,22 +192,47 @@ fn prepare(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
     transaction.commit().map_err(wrap)
 }
 
+/// SQLite opens a file that it may not write as one to read, and even begins "writing" transactions there.
+fn refuse_read_only(db: &Connection, path: &Path) -> Result<(), SqliteOpenError> {
+    match db.is_readonly(MAIN_DB) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(SqliteOpenError::ReadOnly {
+            path: path.to_owned(),
+        }),
+        Err(source) => Err(SqliteOpenError::Open {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
 /// Write-ahead logging lets readers read while the writer writes. SQLite does not wait for others in every step of the
 /// switch, so when several processes make it at once, each tries until it is made.
-fn switch_to_wal(db: &Connection) -> rusqlite::Result<()> {
-    let mut tries = 0;
-    loop {
+fn switch_to_wal(db: &Connection, path: &Path) -> Result<(), SqliteOpenError> {
+    let began = Instant::now();
+    let switched = loop {
         match db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
         {
-            Ok(_) => return Ok(()),
             Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && tries < 1_000 =>
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && began.elapsed() < OPENING_TIMEOUT =>
             {
-                tries += 1;
-                std::thread::yield_now();
+                pause();
             }
-            Err(error) => return Err(error),
+            other => break other,
         }
+    };
+    match switched {
+        // What is not possible is no error for SQLite; it answers with the mode that it keeps.
+        Ok(mode) if mode.eq_ignore_ascii_case("wal") => Ok(()),
+        Ok(found) => Err(SqliteOpenError::NoWriteAheadLog {
+            path: path.to_owned(),
+            found,
+        }),
+        Err(source) => Err(SqliteOpenError::Open {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -214,4 +294,63 @@ CREATE TABLE owners (
     epoch INTEGER NOT NULL,
     set_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX owners_by_age ON owners (set_at);
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Proves: P2, D7
+    #[test]
+    fn whatever_a_path_looks_like_it_is_opened_as_a_file() {
+        const INSIDE: &str = "JACKLINE_TEST_RUNS_INSIDE_ITS_FOLDER";
+        if std::env::var_os(INSIDE).is_some() {
+            for path in [":memory:", "file:sessions.db?mode=memory"] {
+                let path = create(Path::new(path)).unwrap();
+                open_writer(&path).unwrap();
+                let tables = std::fs::metadata(path).unwrap().len();
+                assert!(tables > 0);
+            }
+            return;
+        }
+        // Only a relative path means something else to SQLite, and the folder that it is relative to belongs to the process.
+        let folder = tempfile::tempdir().unwrap();
+        let inside = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::sqlite::connection::tests::whatever_a_path_looks_like_it_is_opened_as_a_file"])
+            .current_dir(folder.path())
+            .env(INSIDE, "1")
+            .output()
+            .unwrap();
+        let output = String::from_utf8_lossy(&inside.stdout);
+        assert!(inside.status.success(), "{output}");
+        assert!(output.contains("1 passed"), "{output}");
+    }
+
+    // Proves: P2, D7
+    #[test]
+    fn a_database_without_a_write_ahead_log_is_refused() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let error = prepare(&mut db, Path::new("sessions.db")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "sessions.db lies where SQLite cannot keep a write-ahead log (it stayed in mode memory); \
+             put it on a local disk"
+        );
+    }
+
+    // Proves: D7
+    #[test]
+    fn a_file_that_can_only_be_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = create(&folder.path().join("sessions.db")).unwrap();
+        drop(open_writer(&path).unwrap());
+        // The mode of the file would do for everybody but root, who may write all the same.
+        let mut db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let error = prepare(&mut db, Path::new("sessions.db")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "sessions.db can only be read; let this user write it and its folder"
+        );
+    }
+}

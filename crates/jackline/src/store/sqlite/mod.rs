@@ -10,6 +10,8 @@
 
 mod connection;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::fmt;
@@ -37,7 +39,8 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file, and creates it with mode 0600 if it is not there. Its folder must be.
+    /// Opens the file, and creates it with mode 0600 if it is not there. Its folder must be. The path is a path and nothing
+    /// else: `:memory:` is a file of that name.
     ///
     /// ```
     /// use jackline::store::sqlite::SqliteStore;
@@ -51,11 +54,10 @@ impl SqliteStore {
     /// If the file cannot be opened, is not a database, is another program's, or was written by a later version. The message
     /// says what to do.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SqliteOpenError> {
-        let path = path.as_ref();
-        connection::create(path)?;
-        let writer = Writer::start(connection::open_writer(path)?)?;
+        let path = connection::create(path.as_ref())?;
+        let writer = Writer::start(connection::open_writer(&path)?)?;
         let readers = (0..READERS)
-            .map(|_| Reader::start(connection::open_reader(path)?))
+            .map(|_| Reader::start(connection::open_reader(&path)?))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             writer,
@@ -64,7 +66,8 @@ impl SqliteStore {
         })
     }
 
-    /// How many transactions were committed since the store was opened.
+    /// How many transactions were committed since the store was opened, to see that writers share them.
+    #[doc(hidden)]
     #[must_use]
     pub fn transactions(&self) -> u64 {
         self.writer.transactions()

@@ -156,6 +156,7 @@ pub(super) fn end(db: &Connection, key: &SessionKey) -> Result<bool> {
     Ok(ended > 0)
 }
 
+/// The owner's epoch; zero if nothing was revoked in the last hour. [`reclaim`] forgets it after that.
 pub(super) fn epoch(db: &Connection, owner: &OwnerId) -> Result<Epoch> {
     let epoch = db
         .prepare_cached("SELECT epoch FROM owners WHERE owner = ?1")?
@@ -209,6 +210,7 @@ pub(super) fn end_all(
     Ok(ended as u64)
 }
 
+/// Removes up to `limit` sessions that ran out, and up to as many epochs that are older than [`EPOCH_KEPT`].
 pub(super) fn reclaim(db: &Connection, limit: u32, now: UnixMs) -> Result<u64> {
     let gone = db
         .prepare_cached(
@@ -219,8 +221,12 @@ pub(super) fn reclaim(db: &Connection, limit: u32, now: UnixMs) -> Result<u64> {
     let forgotten = now
         .as_millis()
         .saturating_sub(u64::try_from(EPOCH_KEPT.as_millis()).unwrap_or(u64::MAX));
-    db.prepare_cached("DELETE FROM owners WHERE set_at < ?1")?
-        .execute([forgotten])?;
+    // In batches too: an incident may have revoked everybody's sessions at once.
+    db.prepare_cached(
+        "DELETE FROM owners WHERE owner IN
+         (SELECT owner FROM owners WHERE set_at < ?1 ORDER BY set_at LIMIT ?2)",
+    )?
+    .execute(params![forgotten, limit])?;
     Ok(gone as u64)
 }
 
@@ -318,7 +324,15 @@ fn update(db: &Connection, old: &SessionKey, new: &SessionKey, record: &Record) 
 }
 
 fn read(row: &Row<'_>) -> Result<Record> {
-    let clocks = clocks(row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+    // A later moment than any that is written would be cut to the latest, and its session live practically for ever.
+    let number = |column| -> Result<u64> {
+        let number = row.get(column)?;
+        if number > UnixMs::MAX.as_millis() {
+            return Err(CorruptRecord::new("a clock is out of range").into());
+        }
+        Ok(number)
+    };
+    let clocks = clocks(number(0)?, number(1)?, number(2)?, number(3)?);
     let text = |column| -> Result<&str> {
         row.get_ref(column)?
             .as_str()

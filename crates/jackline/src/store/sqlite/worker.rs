@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -16,10 +16,12 @@ use super::tables::translated;
 use crate::store::{StoreError, StoreFuture};
 
 /// How many pieces of work may wait. More than that is a store that does not keep up.
-const QUEUE: usize = 4_096;
+pub(super) const QUEUE: usize = 4_096;
 
 /// How many pieces of work share one transaction at most, so that the first need not wait for a crowd.
 const BATCH: usize = 256;
+
+const CLOSED: &str = "the store is closed";
 
 /// The thread that writes.
 pub(super) struct Writer {
@@ -83,7 +85,7 @@ fn write_batches(db: &Connection, jobs: Receiver<Box<dyn Job>>, transactions: &A
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
         batch.extend(jobs.try_iter().take(BATCH - 1));
-        // Whoever has given up was told nothing, so nothing need be done.
+        // If everybody has given up, the file is left alone.
         batch.retain(|job| job.is_awaited());
         if batch.is_empty() {
             continue;
@@ -93,38 +95,54 @@ fn write_batches(db: &Connection, jobs: Receiver<Box<dyn Job>>, transactions: &A
             transactions.fetch_add(1, Ordering::Relaxed);
         } else if !db.is_autocommit() {
             // If even this fails, the next BEGIN does too, and everybody is told so until SQLite has recovered.
-            let _ = db.execute_batch("ROLLBACK");
+            let _ = execute(db, "ROLLBACK");
         }
         for job in batch {
-            job.answer(outcome.as_ref().map_err(ToString::to_string).copied());
+            job.answer(outcome.clone());
         }
     }
 }
 
 /// Runs a batch in one transaction, each job in a savepoint of its own.
 fn transact(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Failure> {
-    db.execute_batch("BEGIN IMMEDIATE")?;
+    execute(db, "BEGIN IMMEDIATE")?;
     for job in batch {
-        db.execute_batch("SAVEPOINT job")?;
+        // Whoever gave up while this transaction waited for the file, or for the jobs before, was told nothing: nothing need
+        // be done.
+        if !job.is_awaited() {
+            continue;
+        }
+        execute(db, "SAVEPOINT job")?;
         if !run(&mut **job, db) {
             // A full disk or a failing one takes the whole transaction back, and with it the jobs before this one.
             if db.is_autocommit() {
                 return Err(Failure::TakenBack);
             }
-            db.execute_batch("ROLLBACK TO job")?;
+            execute(db, "ROLLBACK TO job")?;
         }
-        db.execute_batch("RELEASE job")?;
+        execute(db, "RELEASE job")?;
     }
-    Ok(db.execute_batch("COMMIT")?)
+    Ok(execute(db, "COMMIT")?)
 }
 
-/// Why a whole batch failed.
-#[derive(Debug, thiserror::Error)]
+fn execute(db: &Connection, statement: &'static str) -> rusqlite::Result<()> {
+    db.prepare_cached(statement)?.execute([])?;
+    Ok(())
+}
+
+/// Why a whole batch failed. All of its jobs are told the same.
+#[derive(Clone, Debug, thiserror::Error)]
 enum Failure {
     #[error("SQLite took the transaction back; is the disk full?")]
     TakenBack,
     #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(Arc<rusqlite::Error>),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(Arc::new(error))
+    }
 }
 
 /// Runs a job. Says whether it succeeded; a panic is a failure of that job alone.
@@ -167,20 +185,21 @@ impl Worker {
             result: None,
             answer,
         };
-        let queued = self
-            .queue
-            .as_ref()
-            .is_some_and(|queue| queue.try_send(Box::new(job)).is_ok());
+        let queued = match &self.queue {
+            Some(queue) => queue
+                .try_send(Box::new(job))
+                .map_err(|refused| match refused {
+                    TrySendError::Full(_) => "too much work is waiting for the file",
+                    TrySendError::Disconnected(_) => CLOSED,
+                }),
+            None => Err(CLOSED),
+        };
         Box::pin(async move {
-            if !queued {
-                return Err(StoreError::unavailable(
-                    "too much work is waiting for the file",
-                ));
-            }
+            queued.map_err(StoreError::unavailable)?;
             // The sender is dropped without an answer only when the store is.
             awaited
                 .await
-                .unwrap_or_else(|_| Err(StoreError::unavailable("the store is closed")))
+                .unwrap_or_else(|_| Err(StoreError::unavailable(CLOSED)))
         })
     }
 }
@@ -208,7 +227,7 @@ trait Job: Send {
     /// Does it. Says whether that succeeded.
     fn run(&mut self, db: &Connection) -> bool;
     /// Tells what came of it, given what came of the transaction.
-    fn answer(self: Box<Self>, transaction: Result<(), String>);
+    fn answer(self: Box<Self>, transaction: Result<(), Failure>);
 }
 
 struct Work<T, F> {
@@ -237,13 +256,14 @@ where
         succeeded
     }
 
-    fn answer(self: Box<Self>, transaction: Result<(), String>) {
+    fn answer(self: Box<Self>, transaction: Result<(), Failure>) {
         let result = match (self.result, transaction) {
-            // A job that was refused changed nothing, whatever became of the others.
-            (Some(Err(error)), _) => Err(error),
-            (Some(Ok(value)), Ok(())) => Ok(value),
-            (_, Err(error)) => Err(StoreError::unavailable(error)),
+            (Some(result), Ok(())) => result,
             (None, Ok(())) => Err(StoreError::unavailable("the work was not finished")),
+            // Says more than that the transaction failed: it may be the reason.
+            (Some(Err(error @ StoreError::Unavailable(_))), Err(_)) => Err(error),
+            // Not even a refusal stands: it may rest on what another job of this transaction wrote, which never happened.
+            (_, Err(failure)) => Err(StoreError::unavailable(failure)),
         };
         let _ = self.answer.send(result);
     }
