@@ -11,6 +11,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,6 +22,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
+use crate::error::ApiError;
+
 /// How many connections there may be at once. More wait in the system's own queue.
 const MAX_CONNECTIONS: usize = 4_096;
 
@@ -28,6 +32,9 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long a client may pause while it sends a body.
 pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a request may take in all, its body included.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long requests that are under way may take once the server was told to stop.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
@@ -66,6 +73,14 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
         .is_err()
     {
         tracing::warn!("some requests were not finished within the limit for stopping");
+    }
+}
+
+/// Gives up on a request whose client sends its body drop by drop: nothing else takes nearly as long.
+pub(crate) async fn within_patience(request: axum::extract::Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_PATIENCE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::TooSlow.into_response(),
     }
 }
 

@@ -23,6 +23,9 @@ pub enum ApiError {
     /// The path is known and the method is not.
     #[error("Method not allowed")]
     MethodNotAllowed,
+    /// The client took too long to send its request.
+    #[error("Request timeout")]
+    TooSlow,
     /// The body is too long.
     #[error("Payload too large")]
     TooLarge,
@@ -50,6 +53,7 @@ impl ApiError {
             Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,

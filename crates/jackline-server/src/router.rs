@@ -12,7 +12,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::app::App;
 use crate::body::MAX_BODY_BYTES;
-use crate::connections::BODY_PATIENCE;
+use crate::connections::{BODY_PATIENCE, within_patience};
 use crate::error::ApiError;
 use crate::routes::{
     csrf_token, data, health, login, logout, password, profile, reauth, root, sessions, views,
@@ -43,6 +43,7 @@ pub fn router(app: App) -> Router {
         .layer(session_layer)
         // Outside the sessions, so that a handler that panics has changed none.
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(axum::middleware::from_fn(within_patience))
         .layer(SecurityHeadersLayer::default())
         .layer(axum::middleware::from_fn(announce_close))
         .layer(RequestBodyTimeoutLayer::new(BODY_PATIENCE))
