@@ -34,14 +34,13 @@ pub async fn merge(session: Session, patch: MergePatch) -> Result<Response, ApiE
     if patch.keys().any(|name| RESERVED.contains(&name.as_str())) {
         return Err(ApiError::BadRequest("Reserved member"));
     }
-    for (name, change) in patch {
-        if is_null(&change) {
-            session.remove(&name)?;
-        } else {
-            let current = session.get::<Box<RawValue>>(&name)?;
-            let merged = merged(current.as_deref(), &change, MAX_DEPTH)?;
-            session.insert(&name, &merged)?;
-        }
+    // Together: a patch may name thousands.
+    let removed = patch.iter().filter(|(_, change)| is_null(change));
+    session.remove_all(removed.map(|(name, _)| name.as_str()))?;
+    for (name, change) in patch.iter().filter(|(_, change)| !is_null(change)) {
+        let current = session.get::<Box<RawValue>>(name)?;
+        let merged = merged(current.as_deref(), change, MAX_DEPTH)?;
+        session.insert(name, &merged)?;
     }
     Ok(as_json(session.data_json()))
 }
@@ -110,13 +109,12 @@ fn merged(
         Some(current) if current.get().starts_with('{') => members(current)?,
         _ => Members::new(),
     };
-    for (name, change) in members(change)? {
-        if is_null(&change) {
-            target.shift_remove(&name);
-        } else {
-            let value = merged(target.get(&name).map(AsRef::as_ref), &change, depth - 1)?;
-            target.insert(name, value);
-        }
+    let changes = members(change)?;
+    // In one pass: one by one, each removal would move all that stand behind it.
+    target.retain(|name, _| !changes.get(name).is_some_and(|change| is_null(change)));
+    for (name, change) in changes.into_iter().filter(|(_, change)| !is_null(change)) {
+        let value = merged(target.get(&name).map(AsRef::as_ref), &change, depth - 1)?;
+        target.insert(name, value);
     }
     to_raw_value(&target).map_err(|error| ApiError::Internal(error.into()))
 }

@@ -2,6 +2,7 @@
 //! somebody asks for them. A member that this program does not know is written back exactly as it was read, digits of a
 //! number included.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use indexmap::IndexMap;
@@ -56,6 +57,13 @@ impl Data {
     /// Removes `name`, keeping the order of the others. Says whether it was there.
     pub fn remove(&mut self, name: &str) -> bool {
         self.0.shift_remove(name).is_some()
+    }
+
+    /// Removes all of these in one pass, keeping the order of the others: one by one, each would move all that stand behind it.
+    pub(crate) fn remove_all(&mut self, names: &HashSet<&str>) {
+        if !names.is_empty() {
+            self.0.retain(|name, _| !names.contains(name.as_str()));
+        }
     }
 
     /// Removes everything.

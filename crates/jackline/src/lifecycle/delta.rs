@@ -143,12 +143,13 @@ impl Delta {
             data.clone()
         };
         let mut counters = Vec::new();
+        // Each name stands here once, so removals may come first, all together.
+        let removed = self.ops.iter().filter(|(_, op)| matches!(op, Op::Remove));
+        next.remove_all(&removed.map(|(name, _)| name.as_str()).collect());
         for (name, op) in &self.ops {
             match op {
                 Op::Set(value) => next.set(name.clone(), value.clone()),
-                Op::Remove => {
-                    next.remove(name);
-                }
+                Op::Remove => {}
                 Op::Increment(by) => {
                     let sum = add(next.raw(name), *by)?;
                     next.set(name.clone(), integer(sum));

@@ -215,6 +215,19 @@ impl Session {
         Ok(self.0.writable()?.remove(name))
     }
 
+    /// Removes all of these members, in one pass however many they are.
+    ///
+    /// # Errors
+    /// As [`Session::remove`].
+    pub fn remove_all<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), SessionError> {
+        let names = names.into_iter().collect();
+        self.0.writable()?.remove_all(&names);
+        Ok(())
+    }
+
     /// Removes all data. Who is logged in does not change.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Which session a request has, and what it has changed so far: everything behind one lock.
 
+use std::collections::HashSet;
+
 use serde_json::value::RawValue;
 
 use super::SessionError;
@@ -172,6 +174,15 @@ impl State {
             self.delta.remove(name);
         }
         self.record.data.remove(name)
+    }
+
+    pub(super) fn remove_all(&mut self, names: &HashSet<&str>) {
+        if self.keeps_delta() {
+            for name in names {
+                self.delta.remove(*name);
+            }
+        }
+        self.record.data.remove_all(names);
     }
 
     pub(super) fn clear(&mut self) {
