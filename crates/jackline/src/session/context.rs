@@ -30,7 +30,7 @@ pub(crate) struct Context {
     pub(crate) recently_revoked: RecentOwners,
     /// Sessions, live or long dead, in whose place this process has given a browser another cookie.
     pub(crate) recently_superseded: RecentKeys,
-    /// Those among them that gave way to a login.
+    /// Those among them that gave way to a session with an owner: at a login, or when one got a new token.
     pub(crate) recently_logged_in: RecentKeys,
 }
 

@@ -156,6 +156,15 @@ impl Shared {
         self.context
             .recently_ended
             .note(*key, self.context.clock.now());
+        if !ended
+            && self
+                .context
+                .recently_logged_in
+                .contains(key, self.context.clock.now())
+        {
+            // It lives on under another token, which the browser has: to say that its owner is logged out would be a lie (J2).
+            return Err(SessionError::Ended);
+        }
         outcome.logged_out = true;
         // If it had ended before, another response has taken the cookie away or replaced it, and that one stands (J10).
         if ended {
@@ -274,6 +283,9 @@ impl Shared {
         if moved == Committed::Gone {
             return Err(SessionError::Ended);
         }
+        if came_with.identity.is_some() {
+            context.recently_logged_in.note(old, now);
+        }
         let event = |kind| {
             self.request
                 .event(kind)
@@ -321,7 +333,7 @@ impl Shared {
     }
 
     async fn write_new(&self, state: State, outcome: &mut Outcome) -> Result<(), SessionError> {
-        // The browser came with a dead cookie and has logged in since. Where it has merely got another visitor's cookie, either
+        // The browser came with a dead cookie and has got that of somebody's session since. Where it has merely got another visitor's cookie, either
         // will do: the first page after an expiry may send many requests at once.
         if let Presented::Token { token, .. } = &self.presented
             && (self.is_slow(&state)

@@ -313,6 +313,39 @@ async fn of_two_logouts_at_once_one_takes_the_cookie_and_a_login_between_keeps_i
     assert_eq!(alice.user().await.as_deref(), Some("alice"));
 }
 
+// Proves: J2, J10
+#[tokio::test]
+async fn a_logout_that_lost_to_a_new_token_does_not_claim_to_have_ended_the_session() {
+    for ending in ["rotate", "step-up", "login"] {
+        let (site, gate) = slow_site(None);
+        let mut alice = site.logged_in("alice").await;
+        let running = begin(&alice, &gate, "/slow-logout").await;
+        end_by(ending, &mut alice).await;
+        let answer = end(&gate, running).await;
+        assert_eq!(answer.status, 401, "{ending}: {answer:?}");
+        assert!(answer.keeps_cookie(), "{ending}: {answer:?}");
+        alice.receive(&answer);
+        assert_eq!(alice.user().await.as_deref(), Some("alice"), "{ending}");
+        assert!(alice.post("/logout").await.removes_cookie());
+    }
+}
+
+// Proves: J10
+#[tokio::test]
+async fn a_write_with_a_token_that_was_just_replaced_does_not_replace_the_new_one() {
+    for ending in ["rotate", "step-up", "login"] {
+        let (site, _gate) = slow_site(None);
+        let mut alice = site.logged_in("alice").await;
+        let old = alice.cookie().unwrap();
+        end_by(ending, &mut alice).await;
+        let mut late = site.browser();
+        late.plant(&old);
+        let answer = late.get("/views").await;
+        assert_eq!(answer.status, 401, "{ending}: {answer:?}");
+        assert!(answer.keeps_cookie(), "{ending}: {answer:?}");
+    }
+}
+
 // Proves: J10, T7.1
 #[tokio::test]
 async fn a_logout_with_a_dead_cookie_leaves_the_browsers_cookie_alone() {
