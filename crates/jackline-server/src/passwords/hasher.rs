@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use argon2::password_hash::phc;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use argon2::{Algorithm, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::password::{NewPassword, Password, PhcHash};
+use super::pooled::PooledArgon2;
 use crate::random;
 
 /// What one hash costs.
@@ -99,7 +100,7 @@ impl PasswordHasher {
     pub fn with_cost(max_concurrent: usize, cost: Cost) -> Result<Self, HashingError> {
         let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None)
             .map_err(|_| HashingError::Failed)?;
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let argon2 = PooledArgon2::new(params);
         let nobodys = random::hex(32).map_err(|_| HashingError::Failed)?;
         let nobody = argon2
             .hash_password(nobodys.as_bytes())
@@ -174,7 +175,7 @@ impl PasswordHasher {
 
 #[derive(Debug)]
 struct Work {
-    argon2: Argon2<'static>,
+    argon2: PooledArgon2,
     /// The hash of a password that nobody has.
     nobody: phc::PasswordHash,
     computed: AtomicU64,
@@ -339,6 +340,22 @@ mod tests {
         drop(crowd);
         let served = hasher.verify(Password::presented("x"), None).await;
         assert_eq!(served, Ok(Verdict::Wrong));
+    }
+
+    // Proves: J9
+    #[tokio::test]
+    async fn a_crowd_leaves_no_more_memory_behind_than_works_at_once() {
+        let hasher = hasher();
+        let crowd: Vec<_> = (0..MOST_WAITING)
+            .map(|_| {
+                let hasher = hasher.clone();
+                tokio::spawn(async move { hasher.verify(Password::presented("x"), None).await })
+            })
+            .collect();
+        for one in crowd {
+            assert_eq!(one.await.unwrap(), Ok(Verdict::Wrong));
+        }
+        assert!((1..=2).contains(&hasher.work.argon2.kept()));
     }
 
     // Proves: J9

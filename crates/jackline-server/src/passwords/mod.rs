@@ -5,6 +5,7 @@
 
 mod hasher;
 mod password;
+mod pooled;
 
 pub use self::hasher::{Cost, HashingError, PasswordHasher, Verdict};
 pub use self::password::{MalformedHash, NewPassword, Password, PhcHash, WeakPassword};
