@@ -26,6 +26,9 @@ pub enum ApiError {
     /// The client took too long to send its request.
     #[error("Request timeout")]
     TooSlow,
+    /// What the session holds does not let it be done.
+    #[error("{0}")]
+    Conflict(&'static str),
     /// The body is too long.
     #[error("Payload too large")]
     TooLarge,
@@ -54,6 +57,7 @@ impl ApiError {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,

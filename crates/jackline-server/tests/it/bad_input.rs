@@ -201,6 +201,61 @@ fn a_map_that_grows_too_large_is_refused_whole() {
     });
 }
 
+// Proves: S78
+#[test]
+fn a_counter_that_was_patched_to_something_else_is_a_conflict_and_no_fault_of_the_servers() {
+    on_each_store(|on| {
+        let program = on.place.serve();
+        let mut browser = Browser::new(&program);
+        browser.log_in();
+        for odd in [
+            json!("x"),
+            json!(1.5),
+            json!([]),
+            json!(9_007_199_254_740_991_u64),
+        ] {
+            let patch = json!({ "views": odd });
+            let patched = browser.send_safely(Method::PATCH, "/session/data", Some(&patch));
+            assert_eq!(patched.status, 200, "{odd}");
+            assert_eq!(
+                browser.get("/views").seen(),
+                (409, r#"{"error":"Member views is not a counter"}"#),
+                "{odd}"
+            );
+            assert_eq!(browser.get("/session/data").json()["views"], odd);
+        }
+        let patch = json!({ "views": null });
+        browser.send_safely(Method::PATCH, "/session/data", Some(&patch));
+        assert_eq!(browser.get("/views").seen(), (200, r#"{"views":1}"#));
+    });
+}
+
+// Proves: J9
+#[cfg(target_os = "linux")]
+#[test]
+fn a_crowd_of_strangers_with_wrong_passwords_leaves_no_memory_behind() {
+    let on = on_sqlite();
+    let program = on.place.serve();
+    std::thread::scope(|scope| {
+        for stranger in 0..24 {
+            let program = &program;
+            scope.spawn(move || {
+                let mut browser = Browser::new(program);
+                for attempt in 0..10 {
+                    let name = format!("stranger-{stranger}-{attempt}");
+                    let answer = browser.log_in_as(&name, "a wrong password");
+                    assert_eq!(answer.seen(), (401, r#"{"error":"Invalid credentials"}"#));
+                }
+            });
+        }
+    });
+    // A hash or two for every core may be kept, and not 240.
+    let cores = std::thread::available_parallelism().unwrap().get() as u64;
+    let bound = (128 + 40 * cores) * 1024;
+    let kib = program.resident_kib();
+    assert!(kib < bound, "{kib} KiB are kept");
+}
+
 // Proves: S9
 #[test]
 fn a_token_in_the_query_is_ignored() {
