@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
 use crate::error::ApiError;
+use crate::lingering::{Lingering, Unread};
 
 /// How many connections there may be at once. More wait in the system's own queue.
 const MAX_CONNECTIONS: usize = 4_096;
@@ -94,11 +95,14 @@ fn attend(
 ) {
     // Answers are small; waiting for more to send would only delay them. If it cannot be had, they are delayed.
     let _ = stream.set_nodelay(true);
+    let unread = Unread::default();
+    let stream = Lingering::new(stream, unread.clone());
     let service = router
         .clone()
         .map_request(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(unread.clone());
             request
         });
     // HTTP/1.1 alone: that is what proxies speak to servers behind them, and browsers want TLS for anything later.

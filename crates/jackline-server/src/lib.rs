@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 mod connections;
 pub mod error;
+mod lingering;
 pub mod logging;
 pub mod passwords;
 mod random;

@@ -7,19 +7,25 @@ use axum::http::{HeaderValue, Version, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// Adds `Connection: close` to refusals of HTTP/1 requests that have a body.
+use crate::lingering::Unread;
+
+/// Adds `Connection: close` to refusals of HTTP/1 requests that have a body, and has the connection closed gently.
 pub async fn announce_close(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let has_body = headers.contains_key(header::TRANSFER_ENCODING)
         || headers
             .get(header::CONTENT_LENGTH)
             .is_some_and(|length| length != "0");
+    let unread = request.extensions().get::<Unread>().cloned();
     let concerned = has_body && request.version() < Version::HTTP_2;
     let mut response = next.run(request).await;
     if concerned && (response.status().is_client_error() || response.status().is_server_error()) {
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        if let Some(unread) = unread {
+            unread.announce();
+        }
     }
     response
 }

@@ -176,6 +176,32 @@ fn bodies_that_are_not_what_they_should_be_get_their_status() {
 
 // Proves: S78
 #[test]
+fn a_client_that_sends_megabytes_regardless_is_heard_out_and_told_why_not() {
+    let on = on_sqlite();
+    let program = on.place.serve();
+    let megabytes = vec![b'x'; 10_000_000];
+    for (target, kind, start) in [
+        ("/login", "application/json", "HTTP/1.1 413 "),
+        ("/login", "text/plain", "HTTP/1.1 415 "),
+        ("/nowhere", "application/json", "HTTP/1.1 403 "),
+    ] {
+        let mut request = format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n\
+             Content-Length: {}\r\n\r\n",
+            megabytes.len()
+        )
+        .into_bytes();
+        request.extend_from_slice(&megabytes);
+        // Fails if the connection breaks before everything is sent.
+        let answer = raw(&program, &request);
+        assert!(answer.starts_with(start), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert!(answer.ends_with('}'), "{answer}");
+    }
+}
+
+// Proves: S78
+#[test]
 fn a_map_that_grows_too_large_is_refused_whole() {
     on_each_store(|on| {
         let program = on.place.serve();
