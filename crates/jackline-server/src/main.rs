@@ -15,7 +15,6 @@ use jackline_server::config::{self, Config, Environment, Mistakes};
 use jackline_server::logging::{self, EventStream};
 use jackline_server::passwords::PasswordHasher;
 use jackline_server::sessions::StoredSessions;
-use jackline_server::users::{self, Users};
 use jackline_server::{check, clock, serve, sessions};
 
 const EX_CONFIG: u8 = 78;
@@ -71,7 +70,7 @@ async fn manage_users(config: Config, command: UserCommand) -> anyhow::Result<()
     folder
         .create()
         .with_context(|| format!("cannot create {}", folder.path().display()))?;
-    let users = Users::open(folder.file(users::FILE_NAME)).await?;
+    let users = sessions::open_users(&config).await?;
     let tools = UserTools {
         users: &users,
         hasher: &PasswordHasher::new(1)?,

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::app::{App, NowMs};
 use crate::config::Config;
 use crate::passwords::{NewPassword, PasswordHasher};
-use crate::users::{self, Users};
+use crate::users::Users;
 use crate::{clock, connections, router, sessions};
 
 /// How often records that have run out are reclaimed, and how many at a time.
@@ -36,7 +36,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             engine.store_name()
         )
     })?;
-    let users = Users::open(config.data_dir.file(users::FILE_NAME)).await?;
+    let users = sessions::open_users(&config).await?;
     let hasher = PasswordHasher::for_this_machine()?;
     keep_demo_user(&config, &users, &hasher, &engine).await?;
     let app = App {

@@ -121,6 +121,17 @@ pub(crate) async fn open_redis(url: &RedisUrl, timeout: Duration) -> anyhow::Res
         })
 }
 
+/// Opens the users' database in the data folder.
+///
+/// # Errors
+/// If it cannot be opened; the message says which file.
+pub async fn open_users(config: &Config) -> anyhow::Result<Users> {
+    let file = config.data_dir.file(users::FILE_NAME);
+    Users::open(&file)
+        .await
+        .with_context(|| format!("cannot use {}", file.display()))
+}
+
 /// Lists or ends a user's sessions.
 ///
 /// # Errors
@@ -128,7 +139,7 @@ pub(crate) async fn open_redis(url: &RedisUrl, timeout: Duration) -> anyhow::Res
 /// If there is no such user or session, or the store fails.
 pub async fn run(config: Config, command: SessionsCommand) -> anyhow::Result<()> {
     let engine = engine(&config).await?;
-    let users = Users::open(config.data_dir.file(users::FILE_NAME)).await?;
+    let users = open_users(&config).await?;
     let said = match command {
         SessionsCommand::List { user, json } => {
             let owner = owner(&users, user.as_str()).await?;

@@ -139,3 +139,24 @@ fn a_port_that_is_taken_is_named() {
     assert_eq!(ended.status.code(), Some(1));
     assert!(ended.stderr.contains(&port), "{}", ended.stderr);
 }
+
+// Proves: D7
+#[test]
+fn a_file_in_the_data_folder_that_is_no_database_is_named() {
+    for name in ["users.db", "sessions.db"] {
+        let place = Place::new(&[]);
+        let data = place.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join(name), "this is not a database ".repeat(100)).unwrap();
+        for command in [&["serve"][..], &["user", "list"]] {
+            let ended = place.run(command);
+            assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+            assert!(
+                ended.stderr.contains(&format!("data/{name}")),
+                "{}",
+                ended.stderr
+            );
+            assert!(ended.stderr.contains("not a database"), "{}", ended.stderr);
+        }
+    }
+}
