@@ -187,12 +187,7 @@ async fn entries_of_sessions_that_ran_out_do_not_pile_up() {
 async fn a_session_whose_ttl_somebody_removed_still_runs_out() {
     let redis = Redis::start().await;
     let now = now();
-    let key = visitor_key(1);
-    redis
-        .store
-        .create(&key, &visitor_record(now))
-        .await
-        .unwrap();
+    let key = redis.visitor(1, now).await;
     let name = redis.name_of(&key).await;
     let _: i64 = redis.ask(&["PERSIST", &name]).await;
 
@@ -405,12 +400,7 @@ async fn every_method_is_one_round_trip() {
 async fn a_load_that_renews_nothing_writes_nothing() {
     let redis = Redis::start().await;
     let now = now();
-    let key = visitor_key(1);
-    redis
-        .store
-        .create(&key, &visitor_record(now))
-        .await
-        .unwrap();
+    let key = redis.visitor(1, now).await;
     redis.store.load(&key, MINUTE, now).await.unwrap();
 
     let _: String = redis.ask(&["CONFIG", "RESETSTAT"]).await;
@@ -427,12 +417,7 @@ async fn a_load_that_renews_nothing_writes_nothing() {
 async fn a_flushed_script_cache_is_filled_again_at_once() {
     let redis = Redis::start().await;
     let now = now();
-    let key = visitor_key(1);
-    redis
-        .store
-        .create(&key, &visitor_record(now))
-        .await
-        .unwrap();
+    let key = redis.visitor(1, now).await;
     for _ in 0..2 {
         let _: String = redis.ask(&["SCRIPT", "FLUSH"]).await;
         redis.store.commit(&key, &add("n", 1), now).await.unwrap();
@@ -452,6 +437,13 @@ struct Redis {
 }
 
 impl Redis {
+    /// Stores a visitor's session.
+    async fn visitor(&self, number: u32, now: UnixMs) -> SessionKey {
+        let key = visitor_key(number);
+        self.store.create(&key, &visitor_record(now)).await.unwrap();
+        key
+    }
+
     async fn start() -> Self {
         let server = RedisServer::start().await;
         let store = RedisStore::connect(&server.url(), RedisOptions::default())

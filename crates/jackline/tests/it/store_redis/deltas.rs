@@ -127,12 +127,7 @@ async fn counters_agree_with_rust_at_every_edge() {
 async fn a_delta_that_is_refused_changes_nothing() {
     let redis = Redis::start().await;
     let now = now();
-    let key = visitor_key(1);
-    redis
-        .store
-        .create(&key, &visitor_record(now))
-        .await
-        .unwrap();
+    let key = redis.visitor(1, now).await;
     redis
         .store
         .commit(&key, &set("text", "\"x\""), now)
@@ -162,12 +157,7 @@ async fn a_delta_that_is_refused_changes_nothing() {
 async fn text_that_another_program_wrote_is_changed_where_it_changes_and_nowhere_else() {
     let redis = Redis::start().await;
     let now = now();
-    let key = visitor_key(1);
-    redis
-        .store
-        .create(&key, &visitor_record(now))
-        .await
-        .unwrap();
+    let key = redis.visitor(1, now).await;
     let name = redis.name_of(&key).await;
     let line: String = redis.ask(&["GET", &name]).await;
     let head = &line[..line.len() - "{}".len()];
@@ -199,12 +189,7 @@ async fn text_that_another_program_wrote_is_changed_where_it_changes_and_nowhere
 async fn concurrent_requests_lose_nothing_of_each_other() {
     let redis = Redis::start().await;
     let now = now();
-    let key = visitor_key(1);
-    redis
-        .store
-        .create(&key, &visitor_record(now))
-        .await
-        .unwrap();
+    let key = redis.visitor(1, now).await;
     let store = std::sync::Arc::new(redis.connect().await);
     let tasks: Vec<_> = (0..50)
         .map(|n| {

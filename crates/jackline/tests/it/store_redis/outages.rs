@@ -24,12 +24,7 @@ const BACK: Duration = Duration::from_secs(3);
 #[tokio::test]
 async fn a_redis_that_is_gone_is_reported_at_once_and_used_again_when_it_is_back() {
     let mut redis = Redis::start().await;
-    let key = visitor_key(1);
-    redis
-        .store
-        .create(&key, &visitor_record(now()))
-        .await
-        .unwrap();
+    let key = redis.visitor(1, now()).await;
 
     redis.server.stop();
     let unavailable = async |store: &RedisStore| {
@@ -68,12 +63,7 @@ async fn a_redis_that_is_gone_is_reported_at_once_and_used_again_when_it_is_back
 #[tokio::test]
 async fn a_frozen_redis_is_reported_within_the_time_out_and_used_again_when_it_goes_on() {
     let redis = Redis::start().await;
-    let key = visitor_key(1);
-    redis
-        .store
-        .create(&key, &visitor_record(now()))
-        .await
-        .unwrap();
+    let key = redis.visitor(1, now()).await;
 
     redis.server.freeze();
     for _ in 0..3 {
@@ -100,12 +90,7 @@ async fn a_frozen_redis_is_reported_within_the_time_out_and_used_again_when_it_g
 #[tokio::test]
 async fn a_connection_that_redis_closes_is_restored_before_anybody_needs_it() {
     let redis = Redis::start().await;
-    let key = visitor_key(1);
-    redis
-        .store
-        .create(&key, &visitor_record(now()))
-        .await
-        .unwrap();
+    let key = redis.visitor(1, now()).await;
     for _ in 0..3 {
         let killed: i64 = redis
             .ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
@@ -173,12 +158,7 @@ async fn a_full_redis_refuses_writes_whole_and_still_ends_sessions() {
 #[tokio::test]
 async fn a_read_only_redis_is_unavailable_for_writes() {
     let redis = Redis::start().await;
-    let key = visitor_key(1);
-    redis
-        .store
-        .create(&key, &visitor_record(now()))
-        .await
-        .unwrap();
+    let key = redis.visitor(1, now()).await;
     // A replica of a primary that is not there: it serves what it has, and takes no writes.
     let _: String = redis.ask(&["REPLICAOF", "127.0.0.1", "1"]).await;
     let answer = redis.store.commit(&key, &set("a", "1"), now()).await;
