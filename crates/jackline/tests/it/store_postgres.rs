@@ -1,0 +1,3 @@
+//! The PostgreSQL store keeps its promises with a real PostgreSQL.
+
+mod contract;
