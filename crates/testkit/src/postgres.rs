@@ -85,6 +85,29 @@ impl PostgresServer {
         client(&self.url()).await
     }
 
+    /// Asks everybody but the superuser for a password from now on.
+    pub async fn ask_for_passwords(&self) {
+        let rules = "host all postgres all trust\nhost all all all scram-sha-256\n";
+        std::fs::write(self.folder.path().join("data/pg_hba.conf"), rules).unwrap();
+        let client = self.client().await;
+        client
+            .execute("SELECT pg_reload_conf()", &[])
+            .await
+            .unwrap();
+        eventually("the rules are in force", async || {
+            let rules =
+                "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method = 'scram-sha-256'";
+            let stranger = format!("postgres://stranger@127.0.0.1:{}/postgres", self.port);
+            let read: i64 = client.query_one(rules, &[]).await.unwrap().get(0);
+            let Err(refused) = tokio_postgres::connect(&stranger, NoTls).await else {
+                return false;
+            };
+            // Under `trust` it would say that there is no such role.
+            read == 1 && refused.code().is_none()
+        })
+        .await;
+    }
+
     /// Ends the server as a crash would, and every process of it.
     pub fn crash(&mut self) {
         if let Some(mut child) = self.child.take() {

@@ -1,7 +1,7 @@
 //! The tables and how they change from version to version. Any number of stores may start at once on one database: an
 //! advisory lock lets one at a time look and change, and all of a change is one transaction, so that nobody meets half of it.
 
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, GenericClient};
 
 use super::statements::Schema;
 
@@ -46,25 +46,19 @@ pub(super) async fn run(client: &mut Client, schema: &Schema) -> Result<(), Bloc
     }
     if found == 0 {
         // `IF NOT EXISTS` would ask for the right to make schemas even where there is nothing to make.
-        let exists: bool = transaction
-            .query_one("SELECT to_regnamespace($1) IS NOT NULL", &[&schema.name()])
-            .await?
-            .try_get(0)?;
-        if !exists {
+        if !is_there(
+            &transaction,
+            "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1",
+            schema,
+        )
+        .await?
+        {
             let create = schema.put_into("CREATE SCHEMA jackline.");
             transaction
                 .batch_execute(create.trim_end_matches('.'))
                 .await?;
         }
-        let foreign: bool = transaction
-            .query_one(
-                "SELECT count(*) > 0 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE n.nspname = $1 AND c.relname IN ('sessions', 'owners')",
-                &[&schema.name()],
-            )
-            .await?
-            .try_get(0)?;
-        if foreign {
+        if is_there(&transaction, FOREIGN, schema).await? {
             return Err(Blocked::Foreign);
         }
         let ledger = schema.put_into(
@@ -84,19 +78,27 @@ pub(super) async fn run(client: &mut Client, schema: &Schema) -> Result<(), Bloc
 }
 
 /// The version of the tables; zero if there are none.
-async fn version(
-    client: &impl tokio_postgres::GenericClient,
-    schema: &Schema,
-) -> Result<i32, Error> {
-    let ledger = schema.put_into("jackline.jackline_migrations");
-    let exists: bool = client
-        .query_one("SELECT to_regclass($1) IS NOT NULL", &[&ledger])
-        .await?
-        .try_get(0)?;
-    if !exists {
+async fn version(client: &impl GenericClient, schema: &Schema) -> Result<i32, Error> {
+    if !is_there(client, LEDGER, schema).await? {
         return Ok(0);
     }
     let newest =
         schema.put_into("SELECT coalesce(max(version), 0) FROM jackline.jackline_migrations");
     client.query_one(&newest, &[]).await?.try_get(0)
 }
+
+/// Whether a query on the catalogue finds something. Deliberately not `to_regclass` and its like: they answer from a cache that
+/// need not know yet what the holder of the lock before has made.
+async fn is_there(
+    client: &impl GenericClient,
+    query: &str,
+    schema: &Schema,
+) -> Result<bool, Error> {
+    Ok(client.query_opt(query, &[&schema.name()]).await?.is_some())
+}
+
+const LEDGER: &str = "SELECT FROM pg_catalog.pg_tables \
+    WHERE schemaname = $1 AND tablename = 'jackline_migrations'";
+
+const FOREIGN: &str = "SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = $1 AND c.relname IN ('sessions', 'owners') LIMIT 1";
