@@ -2,6 +2,7 @@
 //! and a small browser.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod arbitrary;
 mod cookies;
 mod costs;
 mod csrf;
