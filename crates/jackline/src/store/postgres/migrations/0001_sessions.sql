@@ -240,7 +240,7 @@ BEGIN
     IF p_at_cap <> 'allow' THEN
         surplus := ARRAY(
             SELECT s.id FROM jackline.sessions AS s
-            WHERE s.owner = p_owner AND s.idle_deadline > p_now AND s.key IS DISTINCT FROM p_replaced
+            WHERE s.owner = p_owner AND least(s.idle_deadline, s.ends) > p_now AND s.key IS DISTINCT FROM p_replaced
             ORDER BY s.started DESC, s.key DESC OFFSET greatest(p_cap - 1, 0)
         );
         IF p_at_cap = 'refuse' AND (p_cap = 0 OR cardinality(surplus) > 0) THEN
