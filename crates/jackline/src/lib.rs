@@ -26,6 +26,8 @@ pub mod headers;
 pub mod layer;
 pub mod lifecycle;
 pub mod origin;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod proxy;
 pub mod session;
 pub mod store;

@@ -20,11 +20,8 @@
 //! - **Space:** [`reclaim`](Store::reclaim) removes a record within five minutes after its idle limit has run out, and at most
 //!   a sixth of that limit late.
 
-mod link;
-mod migrations;
-mod open;
 mod row;
-mod statements;
+mod tables;
 
 use std::fmt;
 use std::time::Duration;
@@ -32,37 +29,38 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use self::link::{Failure, Link};
 use self::row::{Columns, Ops, key_bytes, key_from};
+use self::tables::Sessions;
 use super::{
     Admission, Admitted, Committed, CorruptRecord, Cursor, Durability, Epoch, Listed, Loaded, Page,
     Store, StoreError, StoreFuture,
 };
 use crate::lifecycle::{Delta, DeltaError, OwnerId, Record, SessionCap, UnixMs};
+use crate::postgres::{Failure, Link};
 use crate::token::SessionKey;
 
-pub use self::open::{PostgresOpenError, PostgresOptions};
+pub use crate::postgres::{PostgresOpenError, PostgresOptions, PostgresUrl};
 
 /// How long an epoch is remembered: longer than any login takes.
 const EPOCH_KEPT: Duration = Duration::from_secs(3600);
 
 /// Sessions in PostgreSQL.
 pub struct PostgresStore {
-    link: Link,
+    link: Link<Sessions>,
 }
 
 impl PostgresStore {
     /// Opens the store, makes or upgrades its tables, and checks that the server will do.
     ///
-    /// `url` is `postgres://user:password@host:5432/database`. The store keeps a few connections and restores them by itself.
+    /// The store keeps a few connections and restores them by itself.
     /// Any number of stores may open one database at once. Call this on the Tokio runtime that will serve the requests.
     ///
     /// ```no_run
     /// use jackline::store::postgres::{PostgresOptions, PostgresStore};
     ///
     /// # async fn example() -> Result<(), jackline::store::postgres::PostgresOpenError> {
-    /// let url = "postgres://jackline:password@127.0.0.1/app";
-    /// let store = PostgresStore::connect(url, PostgresOptions::default()).await?;
+    /// let url = "postgres://jackline:password@127.0.0.1/app".parse()?;
+    /// let store = PostgresStore::connect(&url, PostgresOptions::default()).await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -72,11 +70,12 @@ impl PostgresStore {
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
-    pub async fn connect(url: &str, options: PostgresOptions) -> Result<Self, PostgresOpenError> {
-        let opened = open::open(url, options).await?;
-        Ok(Self {
-            link: Link::new(opened.dialer, opened.first, opened.connections),
-        })
+    pub async fn connect(
+        url: &PostgresUrl,
+        options: PostgresOptions,
+    ) -> Result<Self, PostgresOpenError> {
+        let link = Link::open(url, &options).await?;
+        Ok(Self { link })
     }
 
     /// How many statements were sent since the store was opened. Each is one round trip.
@@ -267,7 +266,7 @@ impl PostgresStore {
 
     async fn one(
         &self,
-        statement: fn(&statements::Statements) -> &tokio_postgres::Statement,
+        statement: fn(&Sessions) -> &tokio_postgres::Statement,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, StoreError> {
         let mut rows = self.link.ask(statement, params).await?;

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Weak};
 
 use jackline::store::Store;
-use jackline::store::postgres::{PostgresOptions, PostgresStore};
 use tokio::sync::Mutex;
 
 use testkit::postgres::PostgresServer;
+
+use super::{connect, patient};
 
 jackline::store_contract!(postgres, fresh());
 
@@ -28,10 +29,6 @@ pub(super) async fn shared() -> Arc<PostgresServer> {
 async fn fresh() -> (Arc<dyn Store>, Arc<PostgresServer>) {
     let server = shared().await;
     let url = server.new_database().await;
-    // Patient, since all of these tests at once are more than two cores do in half a second.
-    let options = PostgresOptions::default()
-        .response_timeout(std::time::Duration::from_secs(10))
-        .connection_timeout(std::time::Duration::from_secs(10));
-    let store = PostgresStore::connect(&url, options).await.unwrap();
+    let store = connect(&url, patient()).await.unwrap();
     (Arc::new(store), server)
 }

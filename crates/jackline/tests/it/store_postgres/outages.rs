@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use jackline::store::postgres::{PostgresOpenError, PostgresOptions, PostgresStore};
+use jackline::store::postgres::{PostgresOpenError, PostgresOptions};
 use jackline::store::{Committed, Loaded, Page, Store, StoreError};
 use testkit::eventually;
 use testkit::postgres::{PostgresServer, client};
 
 use super::{
-    MINUTE, Postgres, admission, hasty, logged_in, now, owned_key, owner, patient, set,
+    MINUTE, Postgres, admission, connect, hasty, logged_in, now, owned_key, owner, patient, set,
     visitor_key, visitor_record,
 };
 use jackline::lifecycle::Delta;
@@ -21,9 +21,7 @@ const BOUNDED: Duration = Duration::from_millis(2000);
 #[tokio::test]
 async fn acknowledged_commits_survive_a_crash_and_the_store_goes_on_by_itself() {
     let mut server = PostgresServer::start().await;
-    let store = PostgresStore::connect(&server.url(), hasty())
-        .await
-        .unwrap();
+    let store = connect(&server.url(), hasty()).await.unwrap();
     let now = now();
     let (key, ended) = (visitor_key(1), visitor_key(2));
     for key in [&key, &ended] {
@@ -75,9 +73,7 @@ async fn acknowledged_commits_survive_a_crash_and_the_store_goes_on_by_itself() 
 #[tokio::test]
 async fn a_frozen_postgres_is_reported_within_the_time_out_and_used_again_when_it_goes_on() {
     let server = PostgresServer::start().await;
-    let store = PostgresStore::connect(&server.url(), hasty())
-        .await
-        .unwrap();
+    let store = connect(&server.url(), hasty()).await.unwrap();
     let now = now();
     let key = visitor_key(1);
     store.create(&key, &visitor_record(now)).await.unwrap();
@@ -149,9 +145,7 @@ async fn a_read_only_database_serves_what_it_has_and_is_unavailable_for_writes()
         )
         .await
         .unwrap();
-    let store = PostgresStore::connect(&postgres.url, patient())
-        .await
-        .unwrap();
+    let store = connect(&postgres.url, patient()).await.unwrap();
     let new = owned_key(&alice, 1);
     let record = logged_in(&alice, now);
     let refused = [
@@ -235,7 +229,7 @@ async fn a_postgres_that_cannot_be_used_is_refused_at_start_with_what_to_do_and_
     }
     server.ask_for_passwords().await;
     let refusal = async |url: &str, options: PostgresOptions| {
-        let error = PostgresStore::connect(url, options).await.unwrap_err();
+        let error = connect(url, options).await.unwrap_err();
         let text = format!("{error} {error:?}");
         for secret in ["wrong-sesame", "open-sesame"] {
             assert!(!text.contains(secret), "{text}");
@@ -253,7 +247,7 @@ async fn a_postgres_that_cannot_be_used_is_refused_at_start_with_what_to_do_and_
     }
     let right = format!("postgres://web:open-sesame@127.0.0.1:{port}");
     let mine = format!("{right}/mine");
-    let store = PostgresStore::connect(&mine, options()).await.unwrap();
+    let store = connect(&mine, options()).await.unwrap();
     assert!(!format!("{store:?}").contains("open-sesame"));
     store.ping().await.unwrap();
     drop(store);
@@ -335,7 +329,7 @@ async fn a_user_with_no_more_rights_than_the_documentation_lists_will_do() {
         "postgres://{role}@127.0.0.1:{}/{role}",
         postgres.server.port()
     );
-    let store = PostgresStore::connect(&url, patient()).await.unwrap();
+    let store = connect(&url, patient()).await.unwrap();
     let (alice, now) = (owner("user-1001"), now());
     let (first, second) = (owned_key(&alice, 1), owned_key(&alice, 2));
     let record = logged_in(&alice, now);

@@ -1,12 +1,9 @@
-//! The tables and how they change from version to version. Any number of stores may start at once on one database: an
-//! advisory lock lets one at a time look and change, and all of a change is one transaction, so that nobody meets half of it.
+//! How tables change from version to version. Any number of programs may start at once on one database: an advisory lock lets
+//! one at a time look and change, and all of a change is one transaction, so that nobody meets half of it.
 
 use tokio_postgres::{Client, Error, GenericClient};
 
-use super::statements::Schema;
-
-/// In order. A file that was released never changes; what changes is a new one.
-const MIGRATIONS: &[(i32, &str)] = &[(1, include_str!("migrations/0001_sessions.sql"))];
+use super::tables::{Schema, Tables};
 
 /// `JLS1`, as in the SQLite file: keeps other programs' advisory locks apart from this one.
 const LOCK: i64 = 0x4a4c_5331;
@@ -27,13 +24,13 @@ impl From<Error> for Blocked {
 }
 
 /// Brings the tables up to date. Writes nothing if they are, so that a user who may not make tables can start.
-pub(super) async fn run(client: &mut Client, schema: &Schema) -> Result<(), Blocked> {
-    let newest = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+pub(super) async fn run<T: Tables>(client: &mut Client, schema: &Schema) -> Result<(), Blocked> {
+    let newest = i32::try_from(T::MIGRATIONS.len()).expect("a handful of files");
     if version(client, schema).await? == newest {
         return Ok(());
     }
     let transaction = client.transaction().await?;
-    // The connection's own time-outs are those of a request; a dozen stores that start at once wait here in turn.
+    // The connection's own time-outs are those of a request; a dozen programs that start at once wait here in turn.
     transaction
         .batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'")
         .await?;
@@ -45,35 +42,38 @@ pub(super) async fn run(client: &mut Client, schema: &Schema) -> Result<(), Bloc
         return Err(Blocked::TooNew(found));
     }
     if found == 0 {
-        // `IF NOT EXISTS` would ask for the right to make schemas even where there is nothing to make.
-        if !is_there(
-            &transaction,
-            "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1",
-            schema,
-        )
-        .await?
-        {
-            let create = schema.put_into("CREATE SCHEMA jackline.");
-            transaction
-                .batch_execute(create.trim_end_matches('.'))
-                .await?;
-        }
-        if is_there(&transaction, FOREIGN, schema).await? {
-            return Err(Blocked::Foreign);
-        }
-        let ledger = schema.put_into(
-            "CREATE TABLE jackline.jackline_migrations \
-             (version integer NOT NULL PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
-        );
-        transaction.batch_execute(&ledger).await?;
+        make_room::<T>(&transaction, schema).await?;
     }
-    for (version, sql) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+    let enter = schema.put_into("INSERT INTO jackline.jackline_migrations (version) VALUES ($1)");
+    for (version, sql) in (1..)
+        .zip(T::MIGRATIONS)
+        .filter(|(version, _)| *version > found)
+    {
         transaction.batch_execute(&schema.put_into(sql)).await?;
-        let enter =
-            schema.put_into("INSERT INTO jackline.jackline_migrations (version) VALUES ($1)");
-        transaction.execute(&enter, &[version]).await?;
+        transaction.execute(&enter, &[&version]).await?;
     }
     transaction.commit().await?;
+    Ok(())
+}
+
+/// Makes the schema and the ledger of its versions.
+async fn make_room<T: Tables>(client: &impl GenericClient, schema: &Schema) -> Result<(), Blocked> {
+    // `IF NOT EXISTS` would ask for the right to make schemas even where there is nothing to make.
+    if !is_there(client, NAMESPACE, schema).await? {
+        let create = schema.put_into("CREATE SCHEMA jackline.");
+        client.batch_execute(create.trim_end_matches('.')).await?;
+    }
+    let foreign = client
+        .query_opt(FOREIGN, &[&schema.name(), &T::NAMES])
+        .await?;
+    if foreign.is_some() {
+        return Err(Blocked::Foreign);
+    }
+    let ledger = schema.put_into(
+        "CREATE TABLE jackline.jackline_migrations \
+         (version integer NOT NULL PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
+    );
+    client.batch_execute(&ledger).await?;
     Ok(())
 }
 
@@ -97,8 +97,10 @@ async fn is_there(
     Ok(client.query_opt(query, &[&schema.name()]).await?.is_some())
 }
 
+const NAMESPACE: &str = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1";
+
 const LEDGER: &str = "SELECT FROM pg_catalog.pg_tables \
     WHERE schemaname = $1 AND tablename = 'jackline_migrations'";
 
 const FOREIGN: &str = "SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-    WHERE n.nspname = $1 AND c.relname IN ('sessions', 'owners') LIMIT 1";
+    WHERE n.nspname = $1 AND c.relname = ANY ($2) LIMIT 1";

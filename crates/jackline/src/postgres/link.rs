@@ -7,7 +7,6 @@
 //! would have to hand back one that is still busy, and at the limit callers would wait here instead of on the wire.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,75 +16,60 @@ use tokio::task::AbortHandle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, Error, NoTls, Row, Statement};
 
-use super::statements::{Schema, Statements};
+use super::error::{Failure, PostgresOpenError};
+use super::open::{self, Opened};
+use super::options::PostgresOptions;
+use super::tables::{Schema, Tables};
+use super::url::PostgresUrl;
 
-/// Why PostgreSQL did not do what it was asked, without a word of what that was: neither a key, nor a value, nor the URL.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Failure {
-    #[error("PostgreSQL did not answer within {0:?}")]
-    TimedOut(Duration),
-    #[error("the connection to PostgreSQL failed: {0}")]
-    Io(io::ErrorKind),
-    #[error("the connection to PostgreSQL was lost and is being restored")]
-    Lost,
-    /// With the SQLSTATE, such as `25006`. The message beside it may quote data.
-    #[error("PostgreSQL refused with {0}")]
-    Refused(String),
-    #[error("PostgreSQL answered something unexpected")]
-    Unexpected,
-}
-
-impl From<&Error> for Failure {
-    fn from(error: &Error) -> Self {
-        if let Some(code) = error.code() {
-            return Self::Refused(code.code().to_owned());
-        }
-        if error.is_closed() {
-            return Self::Lost;
-        }
-        std::error::Error::source(error)
-            .and_then(|source| source.downcast_ref::<io::Error>())
-            .map_or(Self::Unexpected, |source| Self::Io(source.kind()))
-    }
-}
-
-/// The shared connections.
-pub(super) struct Link {
-    slots: Vec<Slot>,
+/// The shared connections to some tables.
+pub struct Link<T> {
+    slots: Vec<Slot<T>>,
     response_timeout: Duration,
     sent: AtomicU64,
 }
 
-struct Slot {
-    state: watch::Receiver<State>,
+struct Slot<T> {
+    state: watch::Receiver<State<T>>,
     keeper: AbortHandle,
 }
 
-#[derive(Clone)]
-enum State {
+enum State<T> {
     /// The connection was lost a moment ago; callers wait for the first attempt to restore it.
     Connecting,
-    Up(Arc<Live>),
+    Up(Arc<Live<T>>),
     /// The last attempt failed; callers fail with it at once.
     Down(Failure),
 }
 
-struct Live {
+struct Live<T> {
     client: Client,
-    statements: Statements,
+    tables: T,
     /// How many calls wait for an answer.
     under_way: AtomicUsize,
     /// Told when the connection is to be replaced.
     replace: Arc<Notify>,
 }
 
-impl Link {
-    /// Shares a first connection, makes the others, and keeps them all from now on.
-    pub(super) fn new(dialer: Dialer, first: Dialed, connections: usize) -> Self {
+impl<T: Tables> Link<T> {
+    /// Connects, checks that the server will do, makes or upgrades the tables, and keeps the connections from now on.
+    ///
+    /// Call this on the Tokio runtime that will serve the requests.
+    ///
+    /// # Errors
+    /// If an option will not do, or the server cannot be used. The message says what to do and holds no password.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub async fn open(
+        url: &PostgresUrl,
+        options: &PostgresOptions,
+    ) -> Result<Self, PostgresOpenError> {
+        let Opened { dialer, first } = open::open(url, options).await?;
         let response_timeout = dialer.response_timeout;
         let dialer = Arc::new(dialer);
         let mut first = Some(first);
-        let slots = (0..connections.max(1))
+        let slots = (0..options.connections)
             .map(|_| {
                 let (publish, state) = watch::channel(State::Connecting);
                 let keeper = keep(Arc::clone(&dialer), publish, first.take());
@@ -93,21 +77,25 @@ impl Link {
                 Slot { state, keeper }
             })
             .collect();
-        Self {
+        Ok(Self {
             slots,
             response_timeout,
             sent: AtomicU64::new(0),
-        }
+        })
     }
 
-    pub(super) fn sent(&self) -> u64 {
+    /// How many statements were sent. Each is one round trip.
+    pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
     /// Runs a statement. One round trip.
-    pub(super) async fn ask(
+    ///
+    /// # Errors
+    /// If PostgreSQL does not answer in time, or refuses.
+    pub async fn ask(
         &self,
-        statement: fn(&Statements) -> &Statement,
+        statement: fn(&T) -> &Statement,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Failure> {
         let mut replace = None;
@@ -116,7 +104,7 @@ impl Link {
             replace = Some(Arc::clone(&live.replace));
             let _under_way = UnderWay::begin(&live.under_way);
             self.sent.fetch_add(1, Ordering::Relaxed);
-            let answer = live.client.query(statement(&live.statements), params).await;
+            let answer = live.client.query(statement(&live.tables), params).await;
             answer.map_err(|error| {
                 let failure = Failure::from(&error);
                 if asks_for_another_connection(&failure) {
@@ -137,8 +125,8 @@ impl Link {
     }
 
     /// The connection with the fewest calls under way, or one that is just being made, or why there is none.
-    async fn live(&self) -> Result<Arc<Live>, Failure> {
-        let mut best: Option<Arc<Live>> = None;
+    async fn live(&self) -> Result<Arc<Live<T>>, Failure> {
+        let mut best: Option<Arc<Live<T>>> = None;
         let mut fewest = usize::MAX;
         let mut connecting = None;
         let mut failure = Failure::Lost;
@@ -174,7 +162,7 @@ impl Link {
     }
 }
 
-impl fmt::Debug for Link {
+impl<T> fmt::Debug for Link<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let up = self
             .slots
@@ -185,7 +173,7 @@ impl fmt::Debug for Link {
     }
 }
 
-impl Drop for Link {
+impl<T> Drop for Link<T> {
     fn drop(&mut self) {
         for slot in &self.slots {
             slot.keeper.abort();
@@ -220,7 +208,11 @@ fn asks_for_another_connection(failure: &Failure) -> bool {
 }
 
 /// Makes a connection and replaces it whenever it is told to, until it is aborted.
-async fn keep(dialer: Arc<Dialer>, publish: watch::Sender<State>, mut first: Option<Dialed>) {
+async fn keep<T: Tables>(
+    dialer: Arc<Dialer>,
+    publish: watch::Sender<State<T>>,
+    mut first: Option<Dialed<T>>,
+) {
     let mut pause = Pause::default();
     loop {
         let dialed = match first.take() {
@@ -239,7 +231,7 @@ async fn keep(dialer: Arc<Dialer>, publish: watch::Sender<State>, mut first: Opt
         let retired = Retired(dialed.driver);
         publish.send_replace(State::Up(Arc::new(Live {
             client: dialed.client,
-            statements: dialed.statements,
+            tables: dialed.tables,
             under_way: AtomicUsize::new(0),
             replace: dialed.replace,
         })));
@@ -315,9 +307,9 @@ pub(super) struct Dialer {
 }
 
 /// A fresh connection with its statements prepared.
-pub(super) struct Dialed {
+pub(super) struct Dialed<T> {
     client: Client,
-    statements: Statements,
+    tables: T,
     driver: AbortHandle,
     /// Told when the connection closes.
     replace: Arc<Notify>,
@@ -331,7 +323,7 @@ pub(super) struct Connected {
 }
 
 impl Dialer {
-    async fn dial(&self) -> Result<Dialed, Failure> {
+    async fn dial<T: Tables>(&self) -> Result<Dialed<T>, Failure> {
         let dial = async {
             let connected = self.connect().await?;
             self.prepare(connected).await
@@ -359,12 +351,21 @@ impl Dialer {
         })
     }
 
-    /// Makes a connection ready for requests.
-    pub(super) async fn prepare(&self, connected: Connected) -> Result<Dialed, Error> {
-        let statements = Statements::prepare(&connected.client, &self.schema).await?;
+    /// Makes a connection ready for requests, in one round trip.
+    pub(super) async fn prepare<T: Tables>(
+        &self,
+        connected: Connected,
+    ) -> Result<Dialed<T>, Error> {
+        // A server that acknowledges before it has written would break J8. Stricter values than `on` stay as they are.
+        const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
+            WHERE current_setting('synchronous_commit') = 'off'";
+        let (tables, ()) = tokio::try_join!(
+            T::prepare(&connected.client, &self.schema),
+            connected.client.batch_execute(DURABLE),
+        )?;
         Ok(Dialed {
             client: connected.client,
-            statements,
+            tables,
             driver: connected.driver,
             replace: connected.replace,
         })
