@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
+use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};
 
 use crate::eventually;
@@ -20,7 +22,21 @@ pub struct PostgresServer {
     child: Option<Child>,
 }
 
+/// The server of the tests that run at the moment.
+static SHARED: Mutex<Weak<PostgresServer>> = Mutex::const_new(Weak::new());
+
 impl PostgresServer {
+    /// The server that all tests of this process share, each with a database of its own. It goes with the last of them.
+    pub async fn shared() -> Arc<Self> {
+        let mut shared = SHARED.lock().await;
+        if let Some(server) = shared.upgrade() {
+            return server;
+        }
+        let server = Arc::new(Self::start().await);
+        *shared = Arc::downgrade(&server);
+        server
+    }
+
     /// Makes a cluster, starts it, and waits until it answers.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();

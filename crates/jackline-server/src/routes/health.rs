@@ -18,6 +18,6 @@ pub async fn alive() -> Json<Value> {
 /// `503` if the session store or the users' database does not answer.
 pub async fn ready(State(app): State<App>) -> Result<Json<Value>, ApiError> {
     app.engine.ready().await?;
-    app.users.lacks_demo_user().await?;
+    app.users.ready().await?;
     Ok(Json(json!({ "status": "ready" })))
 }

@@ -26,7 +26,7 @@ pub(super) async fn open<T: Tables>(
 ) -> Result<Opened<T>, PostgresOpenError> {
     let schema = options.checked()?;
     let at = url.address();
-    let mut config = url.config.clone();
+    let mut config = Config::clone(&url.config);
     let hosts = config.get_hosts().len();
     settings(&mut config, options.response_timeout);
     config.connect_timeout(options.connection_timeout);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
@@ -19,7 +20,7 @@ use super::error::PostgresOpenError;
 /// ```
 #[derive(Clone)]
 pub struct PostgresUrl {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
 }
 
 impl PostgresUrl {
@@ -71,7 +72,9 @@ impl FromStr for PostgresUrl {
         if config.get_ssl_mode() == SslMode::Require {
             return Err(PostgresOpenError::Unsupported);
         }
-        Ok(Self { config })
+        Ok(Self {
+            config: Arc::new(config),
+        })
     }
 }
 

@@ -34,7 +34,7 @@ struct Postgres {
 
 impl Postgres {
     async fn start() -> Self {
-        let server = contract::shared().await;
+        let server = PostgresServer::shared().await;
         let url = server.new_database().await;
         let store = connect(&url, patient()).await.unwrap();
         let beside = client(&url).await;
@@ -184,7 +184,7 @@ async fn two_stores_on_one_database_count_exactly() {
 // Proves: J7, J11
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_stores_may_start_at_once_on_an_empty_database() {
-    let server = contract::shared().await;
+    let server = PostgresServer::shared().await;
     let url = server.new_database().await;
     let starting: Vec<_> = (0..10)
         .map(|_| {
