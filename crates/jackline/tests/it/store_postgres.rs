@@ -71,11 +71,12 @@ async fn every_step_is_one_statement() {
     );
     let visitor = visitor_key(1);
     let record = logged_in(&alice, now);
+    let carried = set("c", "3");
     let mut login = admission(&first, &record, &alice);
     login.replaces = Some(Replaced {
         key: &visitor,
         owner: None,
-        carry_data: true,
+        carry: Some(&carried),
     });
     let mut pruning = admission(&third, &record, &alice);
     pruning.cap = SessionCap::PruneOldest(1);
@@ -118,7 +119,7 @@ async fn every_step_is_one_statement() {
     one("login that prunes");
     store.list(&alice, Page::first(), now).await.unwrap();
     one("list");
-    store.end(&third, Some(&alice)).await.unwrap();
+    store.end(&third, Some(&alice), now).await.unwrap();
     one("end");
     store.end_all(&alice, None, now).await.unwrap();
     one("end all");
@@ -250,6 +251,11 @@ async fn what_has_run_out_is_reclaimed_past_a_locked_row_and_an_epoch_is_forgott
     }
     postgres.store.end_all(&alice, None, now).await.unwrap();
     let store = &postgres.store;
+    let (old, new) = (visitor_key(0), visitor_key(10));
+    let delta = Delta::default();
+    store.rotate(&old, &new, None, &delta, now).await.unwrap();
+    let notes = "SELECT count(*) FROM jackline.replaced";
+    assert_eq!(postgres.count(notes).await, 1);
     assert_eq!(store.reclaim(100, now).await.unwrap(), 0);
     assert_ne!(store.epoch(&alice, now).await.unwrap(), Epoch(0));
 
@@ -267,6 +273,7 @@ async fn what_has_run_out_is_reclaimed_past_a_locked_row_and_an_epoch_is_forgott
     holder.rollback().await.unwrap();
     assert_eq!(store.reclaim(6, later).await.unwrap(), 1);
     assert_eq!(store.epoch(&alice, later).await.unwrap(), Epoch(0));
+    assert_eq!(postgres.count(notes).await, 0);
 }
 
 // Proves: D9
@@ -388,12 +395,13 @@ async fn logins_that_end_each_others_sessions_do_not_deadlock() {
     // Each prunes its owner's own session and replaces the other's, so each needs both rows.
     let log_in = async |owner: &OwnerId, other: &SessionKey| {
         let (key, record) = (owned_key(owner, 2), logged_in(owner, now));
+        let delta = Delta::default();
         let mut login = admission(&key, &record, owner);
         login.cap = SessionCap::PruneOldest(1);
         login.replaces = Some(Replaced {
             key: other,
             owner: None,
-            carry_data: true,
+            carry: Some(&delta),
         });
         // A deadlock would be Unavailable.
         postgres.store.admit(&login, now).await.unwrap()
@@ -420,7 +428,7 @@ async fn logins_that_end_each_others_sessions_do_not_deadlock() {
     }
     for gone in [&hers, &his] {
         let loaded = postgres.store.load(gone, MINUTE, now).await.unwrap();
-        assert_eq!(loaded, Loaded::Absent);
+        assert_eq!(loaded, Loaded::Replaced);
     }
 }
 

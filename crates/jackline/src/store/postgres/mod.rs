@@ -29,11 +29,11 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use self::row::{Columns, Ops, key_bytes, key_from};
+use self::row::{Changes, Columns, key_bytes, key_from};
 use self::tables::Sessions;
 use super::{
-    Admission, Admitted, Committed, CorruptRecord, Cursor, Durability, Epoch, Listed, Loaded, Page,
-    Store, StoreError, StoreFuture,
+    Admission, Admitted, Committed, CorruptRecord, Cursor, Durability, Ended, Epoch, Listed,
+    Loaded, Page, REPLACED_KEPT, Store, StoreError, StoreFuture,
 };
 use crate::lifecycle::{Delta, DeltaError, OwnerId, Record, SessionCap, UnixMs};
 use crate::postgres::{Failure, Link};
@@ -108,6 +108,7 @@ impl PostgresStore {
         let record = || row::record(&row, 1).map(Box::new);
         match row::get(&row, 0)? {
             "absent" => Ok(Loaded::Absent),
+            "replaced" => Ok(Loaded::Replaced),
             "expired" => Ok(Loaded::Expired(record()?)),
             "live" => Ok(Loaded::Live {
                 record: record()?,
@@ -129,30 +130,19 @@ impl PostgresStore {
         delta: &Delta,
         now: UnixMs,
     ) -> Result<Committed, StoreError> {
+        let (key, new) = (key_bytes(key), key_bytes(new));
+        let (now, until) = (row::millis(now), row::millis(now.after(REPLACED_KEPT)));
         let meta = delta.meta().map(super::codec::encode_meta);
-        let ops = Ops::of(delta);
-        let params: [&(dyn ToSql + Sync); 9] = [
-            &key_bytes(key),
-            &key_bytes(new),
-            &row::millis(now),
-            &meta,
-            &delta.clears(),
-            &ops.kinds,
-            &ops.names,
-            &ops.values,
-            &i64::try_from(delta.max_data_bytes()).unwrap_or(i64::MAX),
-        ];
+        let changes = Changes::of(delta);
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&key, &new, &now, &until, &meta];
+        params.extend(changes.params());
         let row = self.one(|s| &s.change, &params).await?;
         match row::get(&row, 0)? {
             "applied" => Ok(Committed::Applied {
                 counters: row::get(&row, 1)?,
             }),
             "gone" => Ok(Committed::Gone),
-            "conflict" => Err(StoreError::Conflict),
-            "not a counter" => Err(DeltaError::NotACounter.into()),
-            "out of range" => Err(DeltaError::CounterOutOfRange.into()),
-            "too large" => Err(DeltaError::TooLarge.into()),
-            _ => Err(Failure::Unexpected.into()),
+            answer => Err(refusal(answer)),
         }
     }
 
@@ -166,9 +156,12 @@ impl PostgresStore {
             SessionCap::Unlimited => ("allow", 0),
         };
         let replaced = admission.replaces.as_ref();
-        let carry = replaced.is_some_and(|replaced| replaced.carry_data);
+        let carried = replaced.and_then(|replaced| replaced.carry);
         let replaced = replaced.map(|replaced| key_bytes(replaced.key));
+        let until = row::millis(now.after(REPLACED_KEPT));
         let (now, epoch) = (row::millis(now), row::integer(admission.epoch.0));
+        let carry = carried.is_some();
+        let changes = carried.map(Changes::of).unwrap_or_default();
         let mut params: Vec<&(dyn ToSql + Sync)> = vec![&key];
         params.extend(columns.params());
         params.extend([
@@ -177,8 +170,10 @@ impl PostgresStore {
             &at_cap,
             &cap,
             &replaced,
+            &until,
             &carry,
         ]);
+        params.extend(changes.params());
         let row = self.one(|s| &s.admit, &params).await?;
         match row::get(&row, 0)? {
             "done" => {
@@ -188,14 +183,18 @@ impl PostgresStore {
             }
             "revoked" => Ok(Admitted::Revoked),
             "at cap" => Ok(Admitted::AtCap),
-            "conflict" => Err(StoreError::Conflict),
-            _ => Err(Failure::Unexpected.into()),
+            answer => Err(refusal(answer)),
         }
     }
 
-    async fn end(&self, key: &SessionKey) -> Result<bool, StoreError> {
-        let ended = self.link.ask(|s| &s.end, &[&key_bytes(key)]).await?;
-        Ok(!ended.is_empty())
+    async fn end(&self, key: &[u8], now: UnixMs) -> Result<Ended, StoreError> {
+        let row = self.one(|s| &s.end, &[&key, &row::millis(now)]).await?;
+        match row::get(&row, 0)? {
+            "removed" => Ok(Ended::Removed),
+            "absent" => Ok(Ended::Absent),
+            "replaced" => Ok(Ended::Replaced),
+            _ => Err(Failure::Unexpected.into()),
+        }
     }
 
     async fn epoch(&self, owner: &OwnerId) -> Result<Epoch, StoreError> {
@@ -259,9 +258,7 @@ impl PostgresStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         // Ends a session that cannot be: the server refuses that when it takes no writes, and otherwise does nothing.
-        let nobody: &[u8] = &[];
-        self.link.ask(|s| &s.end, &[&nobody]).await?;
-        Ok(())
+        self.end(&[], UnixMs::default()).await.map(drop)
     }
 
     async fn one(
@@ -284,6 +281,18 @@ impl From<Failure> for StoreError {
             }
             failure => Self::unavailable(failure),
         }
+    }
+}
+
+/// Why nothing was written.
+fn refusal(answer: &str) -> StoreError {
+    match answer {
+        "conflict" => StoreError::Conflict,
+        "outdated" => DeltaError::Outdated.into(),
+        "not a counter" => DeltaError::NotACounter.into(),
+        "out of range" => DeltaError::CounterOutOfRange.into(),
+        "too large" => DeltaError::TooLarge.into(),
+        _ => Failure::Unexpected.into(),
     }
 }
 
@@ -370,8 +379,9 @@ impl Store for PostgresStore {
         &'a self,
         key: &'a SessionKey,
         _owner: Option<&'a OwnerId>,
-    ) -> StoreFuture<'a, bool> {
-        Box::pin(self.end(key))
+        now: UnixMs,
+    ) -> StoreFuture<'a, Ended> {
+        Box::pin(async move { self.end(&key_bytes(key), now).await })
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, _now: UnixMs) -> StoreFuture<'a, Epoch> {

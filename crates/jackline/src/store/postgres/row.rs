@@ -1,5 +1,7 @@
 //! Records as columns, and back. What cannot be read is corrupt, never a guess.
 
+use std::borrow::Cow;
+
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql};
 
@@ -65,19 +67,25 @@ impl<'a> Members<'a> {
     }
 }
 
-/// A delta's operations as three arrays.
-pub(super) struct Ops<'a> {
-    pub(super) kinds: Vec<&'static str>,
-    pub(super) names: Vec<String>,
-    pub(super) values: Vec<std::borrow::Cow<'a, str>>,
+/// What a delta does to data, as parameters: the version that it is for, whether it clears, its operations as three arrays, and
+/// the most bytes.
+#[derive(Default)]
+pub(super) struct Changes<'a> {
+    version: Option<i64>,
+    clears: bool,
+    kinds: Vec<&'static str>,
+    names: Vec<String>,
+    values: Vec<Cow<'a, str>>,
+    most: i64,
 }
 
-impl<'a> Ops<'a> {
+impl<'a> Changes<'a> {
     pub(super) fn of(delta: &'a Delta) -> Self {
-        let mut ops = Self {
-            kinds: Vec::new(),
-            names: Vec::new(),
-            values: Vec::new(),
+        let mut changes = Self {
+            version: delta.version().map(integer),
+            clears: delta.clears(),
+            most: i64::try_from(delta.max_data_bytes()).unwrap_or(i64::MAX),
+            ..Self::default()
         };
         for (name, op) in delta.ops() {
             let (kind, value) = match op {
@@ -85,11 +93,22 @@ impl<'a> Ops<'a> {
                 Op::Remove => ("remove", "".into()),
                 Op::Increment(by) => ("add", by.to_string().into()),
             };
-            ops.kinds.push(kind);
-            ops.names.push(spelled(name));
-            ops.values.push(value);
+            changes.kinds.push(kind);
+            changes.names.push(spelled(name));
+            changes.values.push(value);
         }
-        ops
+        changes
+    }
+
+    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 6] {
+        [
+            &self.version,
+            &self.clears,
+            &self.kinds,
+            &self.names,
+            &self.values,
+            &self.most,
+        ]
     }
 }
 

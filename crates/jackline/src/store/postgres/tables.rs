@@ -18,7 +18,7 @@ pub(super) struct Sessions {
 }
 
 impl Tables for Sessions {
-    const NAMES: &'static [&'static str] = &["sessions", "owners"];
+    const NAMES: &'static [&'static str] = &["sessions", "owners", "replaced"];
     const MIGRATIONS: &'static [&'static str] = &[include_str!("migrations/0001_sessions.sql")];
 
     /// All of them, in one round trip.
@@ -27,11 +27,12 @@ impl Tables for Sessions {
         let (create, load, change, admit, end, epoch, list, end_all, reclaim) = tokio::try_join!(
             prepare("SELECT jackline.insert_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
             prepare("SELECT * FROM jackline.load($1, $2, $3)"),
-            prepare("SELECT * FROM jackline.change($1, $2, $3, $4, $5, $6, $7, $8, $9)"),
+            prepare("SELECT * FROM jackline.change($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
             prepare(
-                "SELECT * FROM jackline.admit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+                "SELECT * FROM jackline.admit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
+                 $16, $17, $18, $19, $20, $21, $22, $23)"
             ),
-            prepare("DELETE FROM jackline.sessions WHERE key = $1 RETURNING true"),
+            prepare("SELECT jackline.end_session($1, $2)"),
             prepare("SELECT epoch FROM jackline.owners WHERE owner = $1"),
             prepare(
                 "SELECT key, seen, idle, ends, version, meta, member_names, member_values FROM jackline.sessions \

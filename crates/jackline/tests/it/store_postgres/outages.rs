@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jackline::store::postgres::{PostgresOpenError, PostgresOptions};
-use jackline::store::{Committed, Loaded, Page, Store, StoreError};
+use jackline::store::{Committed, Ended, Loaded, Page, Store, StoreError};
 use testkit::eventually;
 use testkit::postgres::{PostgresServer, client};
 
@@ -32,7 +32,7 @@ async fn acknowledged_commits_survive_a_crash_and_the_store_goes_on_by_itself() 
     for _ in 0..20 {
         store.commit(&key, &delta, now).await.unwrap();
     }
-    assert!(store.end(&ended, None).await.unwrap());
+    assert_eq!(store.end(&ended, None, now).await.unwrap(), Ended::Removed);
     server.crash();
 
     let unavailable = async || {
@@ -159,7 +159,7 @@ async fn a_read_only_database_serves_what_it_has_and_is_unavailable_for_writes()
             .admit(&admission(&new, &record, &alice), now)
             .await
             .map(drop),
-        store.end(&key, None).await.map(drop),
+        store.end(&key, None, now).await.map(drop),
         store.end_all(&alice, None, now).await.map(drop),
         store.load(&key, MINUTE, now.after(MINUTE)).await.map(drop),
         store.ping().await,
@@ -208,7 +208,8 @@ async fn what_nobody_here_wrote_is_corrupt_and_never_a_session() {
         let listed = store.list(&alice, Page::first(), now).await;
         assert!(matches!(listed, Err(StoreError::Corrupt(_))), "{damage}");
         // Ending works whatever it meets.
-        assert!(store.end(&key, Some(&alice)).await.unwrap());
+        let ended = store.end(&key, Some(&alice), now).await.unwrap();
+        assert_eq!(ended, Ended::Removed);
     }
 }
 

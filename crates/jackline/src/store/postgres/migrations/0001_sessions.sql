@@ -5,7 +5,8 @@
 -- began, so what is read after a lock was taken is what the holder before left. Rows are locked before they are decided on.
 -- The order of locks, which is what makes deadlock impossible between these functions:
 --   1. the advisory lock of one owner, by `admit` and `end_all`;
---   2. rows of sessions; whoever locks more than one takes them in the order of `id`, which never changes, where `key` does.
+--   2. rows of sessions; whoever locks more than one takes them in the order of `id`, which never changes, where `key` does;
+--   3. one row of `replaced`, last of all.
 -- `reclaim` skips what is locked, and so waits for nobody.
 --
 -- All times are milliseconds since 1970; they come from the web servers. `jackline.` is replaced by the schema in use.
@@ -56,6 +57,25 @@ CREATE TABLE jackline.owners (
     epoch bigint NOT NULL,
     set_at bigint NOT NULL
 );
+
+-- Keys that gave way to others, and until when that is remembered. Written in the step in which the key goes, so whoever finds no
+-- session and looks here afterwards finds the note.
+CREATE TABLE jackline.replaced (
+    key bytea NOT NULL PRIMARY KEY,
+    until bigint NOT NULL
+);
+CREATE INDEX replaced_to_reclaim ON jackline.replaced (until);
+
+CREATE FUNCTION jackline.note_replaced(p_key bytea, p_until bigint) RETURNS void LANGUAGE sql VOLATILE AS $$
+    INSERT INTO jackline.replaced (key, until) VALUES (p_key, p_until)
+    ON CONFLICT (key) DO UPDATE SET until = excluded.until;
+$$;
+
+-- What is left of a key that has no session.
+CREATE FUNCTION jackline.trace(p_key bytea, p_now bigint) RETURNS text LANGUAGE sql VOLATILE AS $$
+    SELECT CASE WHEN EXISTS (SELECT FROM jackline.replaced AS r WHERE r.key = p_key AND r.until > p_now)
+        THEN 'replaced' ELSE 'absent' END;
+$$;
 
 -- One owner's logins and revocations, one after the other. An advisory lock and not a row, since most owners never have a
 -- row in `owners`. Two owners whose hashes meet wait for each other, and that is all.
@@ -150,7 +170,7 @@ BEGIN
         END IF;
     END IF;
     IF found_row.id IS NULL THEN
-        answer := 'absent';
+        answer := jackline.trace(p_key, p_now);
         RETURN;
     END IF;
     answer := coalesce(answer, CASE WHEN p_now < found_row.idle_deadline THEN 'live' ELSE 'expired' END);
@@ -175,10 +195,11 @@ CREATE FUNCTION jackline.insert_session(
     VALUES (p_key, p_owner, p_started, p_seen, p_idle, p_ends, p_version, p_meta, p_names, p_values);
 $$;
 
--- Applies a delta to a live session and, if `p_new` is another key, moves it there. Owner and login never change.
+-- Applies a delta to a live session and, if `p_new` is another key, moves it there, and notes that until `p_until`. Owner and
+-- login never change. `p_for` is the one version that the delta is for, or null.
 CREATE FUNCTION jackline.change(
-    p_key bytea, p_new bytea, p_now bigint, p_meta text,
-    p_clear boolean, p_kinds text[], p_op_names text[], p_op_values text[], p_most bigint,
+    p_key bytea, p_new bytea, p_now bigint, p_until bigint, p_meta text,
+    p_for bigint, p_clear boolean, p_kinds text[], p_op_names text[], p_op_values text[], p_most bigint,
     OUT answer text, OUT counters bigint[]
 ) LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -192,6 +213,10 @@ BEGIN
     SELECT * INTO found_row FROM jackline.sessions AS s WHERE s.key = p_key FOR UPDATE;
     IF NOT FOUND OR p_now >= found_row.idle_deadline THEN
         answer := 'gone';
+        RETURN;
+    END IF;
+    IF p_for <> found_row.version THEN
+        answer := 'outdated';
         RETURN;
     END IF;
     spliced := jackline.splice(found_row.member_names, found_row.member_values,
@@ -210,20 +235,37 @@ BEGIN
             meta = coalesce(p_meta, s.meta)
         WHERE s.key = p_key;
     END IF;
+    IF p_new <> p_key THEN
+        PERFORM jackline.note_replaced(p_key, p_until);
+    END IF;
     answer := 'applied';
     counters := spliced.counters;
 END
 $$;
 
--- Logs in. `p_cap` of `p_at_cap`: 'prune' the oldest, 'refuse' this one, or 'allow' any number.
+-- Ends a session, if it is there.
+CREATE FUNCTION jackline.end_session(p_key bytea, p_now bigint) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    DELETE FROM jackline.sessions AS s WHERE s.key = p_key;
+    IF FOUND THEN
+        RETURN 'removed';
+    END IF;
+    RETURN jackline.trace(p_key, p_now);
+END
+$$;
+
+-- Logs in. `p_cap` of `p_at_cap`: 'prune' the oldest, 'refuse' this one, or 'allow' any number. If `p_carry`, the data is that of
+-- the replaced session, with the delta that follows applied.
 CREATE FUNCTION jackline.admit(
     p_key bytea, p_owner text, p_started bigint, p_seen bigint, p_idle bigint, p_ends bigint, p_version bigint,
     p_meta text, p_names text[], p_values text[],
-    p_now bigint, p_epoch bigint, p_at_cap text, p_cap bigint, p_replaced bytea, p_carry boolean,
+    p_now bigint, p_epoch bigint, p_at_cap text, p_cap bigint, p_replaced bytea, p_until bigint,
+    p_carry boolean, p_for bigint, p_clear boolean, p_kinds text[], p_op_names text[], p_op_values text[], p_most bigint,
     OUT answer text, OUT pruned bytea[]
 ) LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     replaced jackline.sessions;
+    carried record;
     surplus bigint[] := '{}';
 BEGIN
     PERFORM jackline.lock_owner(p_owner);
@@ -251,13 +293,22 @@ BEGIN
     PERFORM FROM jackline.sessions AS s
     WHERE s.key = p_replaced OR (s.owner = p_owner AND s.id = ANY (surplus))
     ORDER BY s.id FOR UPDATE;
-    IF p_replaced IS NOT NULL THEN
-        DELETE FROM jackline.sessions AS s WHERE s.key = p_replaced RETURNING s.* INTO replaced;
-        IF p_carry AND replaced.idle_deadline > p_now THEN
-            p_names := replaced.member_names;
-            p_values := replaced.member_values;
+    IF p_carry THEN
+        SELECT * INTO replaced FROM jackline.sessions AS s WHERE s.key = p_replaced AND s.idle_deadline > p_now;
+        IF p_for IS NOT NULL AND p_for IS DISTINCT FROM replaced.version THEN
+            answer := 'outdated';
+            RETURN;
         END IF;
+        carried := jackline.splice(coalesce(replaced.member_names, '{}'), coalesce(replaced.member_values, '{}'),
+            p_clear, p_kinds, p_op_names, p_op_values, p_most);
+        IF carried.refusal IS NOT NULL THEN
+            answer := carried.refusal;
+            RETURN;
+        END IF;
+        p_names := carried.p_names;
+        p_values := carried.p_values;
     END IF;
+    DELETE FROM jackline.sessions AS s WHERE s.key = p_replaced;
     IF cardinality(surplus) > 0 THEN
         -- By id: one that was rotated since it was counted is pruned under the key that it has now.
         WITH gone AS (
@@ -267,6 +318,9 @@ BEGIN
         SELECT array_agg(g.key ORDER BY g.started DESC, g.key DESC) INTO pruned FROM gone AS g;
     END IF;
     PERFORM jackline.insert_session(p_key, p_owner, p_started, p_seen, p_idle, p_ends, p_version, p_meta, p_names, p_values);
+    IF p_replaced IS NOT NULL THEN
+        PERFORM jackline.note_replaced(p_replaced, p_until);
+    END IF;
     answer := 'done';
     pruned := coalesce(pruned, '{}');
 END
@@ -287,7 +341,8 @@ BEGIN
 END
 $$;
 
--- Removes up to `p_limit` records that have run out, and epochs from before `p_forget`. What is locked is left for next time.
+-- Removes up to `p_limit` records that have run out, and as many epochs from before `p_forget` and notes. What is locked is left for
+-- next time.
 CREATE FUNCTION jackline.reclaim(p_limit bigint, p_now bigint, p_forget bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -300,6 +355,10 @@ BEGIN
     GET DIAGNOSTICS gone = ROW_COUNT;
     DELETE FROM jackline.owners WHERE ctid = ANY (ARRAY(
         SELECT o.ctid FROM jackline.owners AS o WHERE o.set_at < p_forget LIMIT p_limit FOR UPDATE SKIP LOCKED
+    ));
+    DELETE FROM jackline.replaced WHERE ctid = ANY (ARRAY(
+        SELECT r.ctid FROM jackline.replaced AS r WHERE r.until <= p_now
+        ORDER BY r.until LIMIT p_limit FOR UPDATE SKIP LOCKED
     ));
     RETURN gone;
 END
