@@ -16,6 +16,7 @@ mod site;
 mod startup;
 mod step_up;
 mod store_contract;
+mod store_encrypted;
 mod store_postgres;
 mod store_redis;
 mod store_sqlite;
