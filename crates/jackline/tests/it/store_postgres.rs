@@ -2,7 +2,7 @@
 //! stores and other programs get along in one database. Beside it: what it says when PostgreSQL crashed, froze, takes no
 //! writes or is somebody else's (`outages`), and that a delta means inside PostgreSQL what it means in Rust (`deltas`).
 
-mod contract;
+pub(crate) mod contract;
 mod deltas;
 mod outages;
 
