@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};
 
+use crate::certificates::Certificates;
 use crate::eventually;
 
 /// A running PostgreSQL.
@@ -19,6 +20,7 @@ pub struct PostgresServer {
     port: u16,
     folder: tempfile::TempDir,
     databases: AtomicU32,
+    arguments: Vec<String>,
     child: Option<Child>,
 }
 
@@ -39,16 +41,50 @@ impl PostgresServer {
 
     /// Makes a cluster, starts it, and waits until it answers.
     pub async fn start() -> Self {
+        let mut server = Self::make();
+        server.start_again();
+        server.answers().await;
+        server
+    }
+
+    /// The same with TLS, which it wants of everybody but the superuser; of the user `certified` it wants a client's certificate too.
+    pub async fn start_with_tls(certificates: &Certificates) -> Self {
+        const RULES: &str = "host all postgres all trust\nhostssl all certified all trust clientcert=verify-ca\n\
+                             hostssl all all all trust\n";
+        let mut server = Self::make();
+        let (certificate, key) = certificates.server();
+        for (setting, file) in [
+            ("ssl_cert_file", certificate),
+            ("ssl_key_file", key),
+            ("ssl_ca_file", certificates.authority()),
+        ] {
+            // The server reads a key only if it is its own, and nobody else's to read.
+            let own = server.folder.path().join(setting);
+            std::fs::copy(file, &own).unwrap();
+            std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o600)).unwrap();
+            give_to_server(&own);
+            server.set(setting, &own.display().to_string());
+        }
+        server.set("ssl", "on");
+        // The second is an address that is not in the certificate.
+        server.set("listen_addresses", "127.0.0.1,127.0.0.2");
+        std::fs::write(server.folder.path().join("data/pg_hba.conf"), RULES).unwrap();
+        server.start_again();
+        server.answers().await;
+        server
+    }
+
+    /// Gives it a setting, from its next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.arguments
+            .extend(["-c".to_owned(), format!("{name}={value}")]);
+    }
+
+    fn make() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let everybody = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(folder.path(), everybody).unwrap();
-        if is_root() {
-            let given = Command::new("chown")
-                .arg("nobody")
-                .arg(folder.path())
-                .status();
-            assert!(given.unwrap().success());
-        }
+        give_to_server(folder.path());
         let made = server_program("initdb")
             .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
             .args(["--locale=C.UTF-8", "--no-sync", "--no-instructions", "-D"])
@@ -59,15 +95,13 @@ impl PostgresServer {
                 "initdb runs; these tests need PostgreSQL installed and skip nothing without it",
             );
         assert!(made.success(), "initdb failed");
-        let mut server = Self {
+        Self {
             port: crate::free_port(),
             folder,
             databases: AtomicU32::new(0),
+            arguments: Vec::new(),
             child: None,
-        };
-        server.start_again();
-        server.answers().await;
-        server
+        }
     }
 
     /// The port that it listens on.
@@ -144,6 +178,7 @@ impl PostgresServer {
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-k"])
             .arg(folder)
             .args(["-c", "fsync=on", "-c", "max_connections=400"])
+            .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -248,6 +283,14 @@ fn find(name: &str) -> PathBuf {
         .map(|version| Path::new("/usr/lib/postgresql").join(format!("{version}/bin/{name}")))
         .find(|program| program.is_file())
         .unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// Makes a file or folder its own, as far as it runs as somebody else.
+fn give_to_server(path: &Path) {
+    if is_root() {
+        let given = Command::new("chown").arg("nobody").arg(path).status();
+        assert!(given.unwrap().success());
+    }
 }
 
 fn is_root() -> bool {

@@ -287,11 +287,6 @@ async fn a_postgres_that_cannot_be_used_is_refused_at_start_with_what_to_do_and_
         let (error, _) = refusal(url, options()).await;
         assert!(matches!(error, PostgresOpenError::Url), "{error:?}");
     }
-    for mode in ["require", "verify-full"] {
-        let url = format!("{mine}?sslmode={mode}");
-        let (error, _) = refusal(&url, options()).await;
-        assert!(matches!(error, PostgresOpenError::Unsupported), "{error:?}");
-    }
     let (error, _) = refusal(&mine, options().schema("No; DROP")).await;
     assert!(matches!(error, PostgresOpenError::Schema), "{error:?}");
     let (error, _) = refusal(&mine, options().response_timeout(Duration::ZERO)).await;
