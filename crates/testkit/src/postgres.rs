@@ -74,27 +74,76 @@ impl PostgresServer {
         server
     }
 
+    /// A standby that follows `primary` and takes no writes until it is [promoted](Self::promote).
+    pub async fn start_standby(primary: &Self) -> Self {
+        let mut server = Self::place();
+        let copied = server_program("pg_basebackup")
+            .args([
+                "--checkpoint=fast",
+                "--wal-method=stream",
+                "--write-recovery-conf",
+                "-h",
+                "127.0.0.1",
+            ])
+            .args(["-p", &primary.port.to_string(), "-U", "postgres", "-D"])
+            .arg(server.folder.path().join("data"))
+            .status()
+            .unwrap();
+        assert!(copied.success(), "pg_basebackup failed");
+        server.start_again();
+        server.answers().await;
+        server
+    }
+
+    /// Makes a standby the primary, and waits until it takes writes.
+    pub async fn promote(&self) {
+        let client = self.client().await;
+        let promoted = client.query_one("SELECT pg_promote()", &[]).await.unwrap();
+        assert!(promoted.get::<_, bool>(0));
+    }
+
+    /// From now on its files cannot grow past so many bytes, or can again: what a full disk does to writes, with none of the disk's
+    /// other users harmed.
+    pub fn limit_files(&self, most: Option<u64>) {
+        let most = most.map_or("unlimited".to_owned(), |most| most.to_string());
+        for process in self.processes() {
+            // One that has ended by itself meanwhile is no matter. Only its own user may do this, not even root.
+            let _ = as_server(Path::new("prlimit"))
+                .args([&format!("--fsize={most}:"), &format!("--pid={process}")])
+                .stderr(Stdio::null())
+                .status()
+                .unwrap();
+        }
+    }
+
     /// Gives it a setting, from its next start on.
     pub fn set(&mut self, name: &str, value: &str) {
         self.arguments
             .extend(["-c".to_owned(), format!("{name}={value}")]);
     }
 
+    /// A server with an empty cluster.
     fn make() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let everybody = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(folder.path(), everybody).unwrap();
-        give_to_server(folder.path());
+        let server = Self::place();
         let made = server_program("initdb")
             .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
             .args(["--locale=C.UTF-8", "--no-sync", "--no-instructions", "-D"])
-            .arg(folder.path().join("data"))
+            .arg(server.folder.path().join("data"))
             .stdout(Stdio::null())
             .status()
             .expect(
                 "initdb runs; these tests need PostgreSQL installed and skip nothing without it",
             );
         assert!(made.success(), "initdb failed");
+        server
+    }
+
+    /// A server without data.
+    fn place() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let everybody = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), everybody).unwrap();
+        give_to_server(folder.path());
         Self {
             port: crate::free_port(),
             folder,
@@ -257,7 +306,10 @@ fn signal(signal: &str, processes: &[u32]) {
 
 /// A program of the server, to be run as somebody who is not root.
 fn server_program(name: &str) -> Command {
-    let program = find(name);
+    as_server(&find(name))
+}
+
+fn as_server(program: &Path) -> Command {
     if !is_root() {
         return Command::new(program);
     }

@@ -200,8 +200,9 @@ impl Drop for UnderWay<'_> {
 fn asks_for_another_connection(failure: &Failure) -> bool {
     match failure {
         Failure::Refused(code) => {
-            // Shutting down; or a prepared statement that is not valid any more, after an upgrade of the tables.
-            ["57P01", "57P02", "57P03", "0A000", "26000"].contains(&code.as_str())
+            // Shutting down; a prepared statement that is not valid any more, after an upgrade of the tables; or a server that
+            // takes no writes now, where another may, or this one from a new connection.
+            ["57P01", "57P02", "57P03", "0A000", "26000", "25006"].contains(&code.as_str())
         }
         Failure::Io(_) | Failure::Lost => true,
         Failure::TimedOut(_) | Failure::Tls(_) | Failure::NoTls | Failure::Unexpected => false,
