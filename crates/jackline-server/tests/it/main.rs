@@ -7,6 +7,8 @@ mod check;
 mod command_line;
 mod concurrency;
 mod costs;
+mod dawdle;
+mod login_races;
 mod outages;
 mod program;
 mod restarts;

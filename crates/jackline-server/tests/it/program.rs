@@ -14,6 +14,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::stores::block_on;
+
 /// How long a program may take to say something that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -201,6 +203,19 @@ impl Program {
             .try_iter()
             .filter_map(|line| serde_json::from_str(&line).ok())
             .collect()
+    }
+
+    /// How many lines so far, on either stream, contain this.
+    pub(crate) fn has_said(&self, text: &str) -> usize {
+        let output = self.output.lock().unwrap();
+        output.lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until so many lines contain this.
+    pub(crate) fn wait_until_said(&self, text: &str, times: usize) {
+        block_on(testkit::eventually(text, async || {
+            self.has_said(text) >= times
+        }));
     }
 
     /// Remembers what must never be printed.
