@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jackline::engine::Engine;
+use tokio::sync::watch;
 
 use crate::passwords::PasswordHasher;
 use crate::users::Users;
@@ -16,6 +17,8 @@ pub struct App {
     pub users: Users,
     /// Checks and makes password hashes, a bounded number at a time.
     pub hasher: PasswordHasher,
+    /// Whether the server was told to stop.
+    pub stopping: watch::Receiver<bool>,
     /// Tells the time, in milliseconds since 1970.
     pub now_ms: NowMs,
 }

@@ -13,6 +13,7 @@ mod outages;
 mod program;
 mod restarts;
 mod routes;
+mod shutdown;
 mod startup;
 mod stores;
 mod timeouts;

@@ -243,8 +243,13 @@ impl Program {
     }
 
     /// Asks the server to stop, and waits until it has. Returns its status and everything that it printed.
-    pub(crate) fn stop(mut self) -> (ExitStatus, String) {
+    pub(crate) fn stop(self) -> (ExitStatus, String) {
         self.signal("-TERM");
+        self.wait()
+    }
+
+    /// Waits until the server has ended. Returns its status and everything that it printed.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
