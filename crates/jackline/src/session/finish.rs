@@ -1,10 +1,13 @@
 //! What happens to a session when its response is ready: everything that was changed or staged is written in one round
 //! trip, and only then does the response leave (J8).
 
+use std::sync::Arc;
+
 use http::StatusCode;
+use tracing::Instrument as _;
 
 use super::state::{CameWith, Phase, Staged, State};
-use super::{LazySession, Presented, RecentKeys, SessionError, Shared};
+use super::{Context, LazySession, Presented, RecentKeys, RequestInfo, SessionError, Shared};
 use crate::events::EventKind;
 use crate::lifecycle::{Delta, DeltaError, Identity, OwnerId, Record};
 use crate::store::{Admission, Admitted, Committed, Epoch, Replaced};
@@ -20,6 +23,8 @@ pub(crate) struct Outcome {
     pub(crate) varies: bool,
     /// The response is for its owner's eyes.
     pub(crate) private: bool,
+    /// The response holds a secret.
+    pub(crate) secret: bool,
     /// Its owner has logged out.
     pub(crate) logged_out: bool,
 }
@@ -81,6 +86,7 @@ impl Shared {
         let mut outcome = Outcome {
             varies: true,
             private: state.record.meta.identity.is_some() || state.came_with_identity(),
+            secret: state.shows_csrf_token,
             ..Outcome::default()
         };
         if state.forget_cookie && !self.is_slow(&state) {
@@ -148,19 +154,23 @@ impl Shared {
         state: &State,
         outcome: &mut Outcome,
     ) -> Result<(), SessionError> {
-        let Some(CameWith { key, identity }) = &state.came_with else {
+        let Some(came_with) = &state.came_with else {
             return Ok(());
         };
-        let owner = identity.as_ref().map(|identity| &identity.id);
-        let ended = self.context.store.end(key, owner).await?;
-        self.context
-            .recently_ended
-            .note(*key, self.context.clock.now());
+        let ending = end_by_owner(
+            Arc::clone(&self.context),
+            self.request.clone(),
+            came_with.clone(),
+        );
+        // A task of its own: whoever logs out and closes the page hangs up, and is to be logged out all the same.
+        let ended = tokio::spawn(ending.in_current_span())
+            .await
+            .map_err(|_| SessionError::Unavailable)??;
+        let context = &self.context;
         if !ended
-            && self
-                .context
+            && context
                 .recently_logged_in
-                .contains(key, self.context.clock.now())
+                .contains(&came_with.key, context.clock.now())
         {
             // It lives on under another token, which the browser has: to say that its owner is logged out would be a lie (J2).
             return Err(SessionError::Ended);
@@ -169,13 +179,6 @@ impl Shared {
         // If it had ended before, another response has taken the cookie away or replaced it, and that one stands (J10).
         if ended {
             outcome.cookie = CookieChange::Remove;
-            if let Some(owner) = owner {
-                self.request
-                    .event(EventKind::Logout)
-                    .user_id(owner.as_str())
-                    .session(key.handle())
-                    .emit();
-            }
         }
         Ok(())
     }
@@ -368,4 +371,23 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// Ends a session because its owner said so. Says whether it was there.
+async fn end_by_owner(
+    context: Arc<Context>,
+    request: RequestInfo,
+    came_with: CameWith,
+) -> Result<bool, SessionError> {
+    let (key, owner) = (&came_with.key, came_with.owner());
+    let ended = context.store.end(key, owner).await?;
+    context.recently_ended.note(*key, context.clock.now());
+    if let (true, Some(owner)) = (ended, owner) {
+        request
+            .event(EventKind::Logout)
+            .user_id(owner.as_str())
+            .session(key.handle())
+            .emit();
+    }
+    Ok(ended)
 }

@@ -373,6 +373,7 @@ impl Session {
         let fresh = self.0.context.fresh_token(None)?;
         let mut state = self.0.writable()?;
         state.wanted = true;
+        state.shows_csrf_token = true;
         let token = state.next_token(fresh);
         Ok(self.0.context.csrf_keys.mint(token.expose_bytes(), mask))
     }
