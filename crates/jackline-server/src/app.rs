@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jackline::engine::Engine;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::passwords::PasswordHasher;
 use crate::users::Users;
@@ -19,6 +20,8 @@ pub struct App {
     pub hasher: PasswordHasher,
     /// Whether the server was told to stop.
     pub stopping: watch::Receiver<bool>,
+    /// What goes on when its client has hung up.
+    pub tasks: TaskTracker,
     /// Tells the time, in milliseconds since 1970.
     pub now_ms: NowMs,
 }

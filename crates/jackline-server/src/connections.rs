@@ -20,6 +20,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::error::ApiError;
@@ -79,31 +80,36 @@ pub(crate) struct UnderWay {
 }
 
 impl UnderWay {
-    /// Finishes the requests that are under way, and closes connections that have none. Gives up after `patience`, or when
-    /// `at_once` resolves.
+    /// Finishes the requests that are under way, those in `tasks` that lost their connection included, and closes connections
+    /// that have none. Gives up after `patience`, or when `at_once` resolves.
     pub(crate) async fn finish(
         self,
+        tasks: &TaskTracker,
         patience: Duration,
         at_once: impl Future<Output = ()>,
     ) -> Result<(), CutOff> {
+        let finished = async {
+            self.graceful.shutdown().await;
+            tasks.close();
+            tasks.wait().await;
+        };
         let why = tokio::select! {
-            () = self.graceful.shutdown() => return Ok(()),
+            () = finished => return Ok(()),
             () = pause(patience) => "within JACKLINE_SHUTDOWN_TIMEOUT",
             () = at_once => "before the second signal",
         };
         let connections = MAX_CONNECTIONS - self.places.available_permits();
-        Err(CutOff {
-            connections: connections as u64,
-            why,
-        })
+        // A task that has its connection still is counted by that.
+        let requests = connections.max(tasks.len()) as u64;
+        Err(CutOff { requests, why })
     }
 }
 
 /// Requests were not finished.
 #[derive(Debug, thiserror::Error)]
-#[error("requests on {connections} connections did not finish {why}, and were cut off")]
+#[error("{requests} requests at least did not finish {why}, and were cut off")]
 pub(crate) struct CutOff {
-    pub(crate) connections: u64,
+    pub(crate) requests: u64,
     why: &'static str,
 }
 

@@ -13,6 +13,7 @@ use jackline::lifecycle::OwnerId;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::app::{App, NowMs};
 use crate::config::Config;
@@ -41,11 +42,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let hasher = PasswordHasher::for_this_machine()?;
     keep_demo_user(&config, &users, &hasher, &engine).await?;
     let stopping = watch::Sender::new(false);
+    let tasks = TaskTracker::new();
     let app = App {
         engine: engine.clone(),
         users,
         hasher,
         stopping: stopping.subscribe(),
+        tasks: tasks.clone(),
         now_ms: NowMs(Arc::new(clock::now_ms)),
     };
 
@@ -70,7 +73,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let under_way = connections::accept(listener, router::router(app), told_to_stop).await;
     let patience = config.shutdown_timeout;
-    let finished = under_way.finish(patience, signals.next()).await;
+    let finished = under_way.finish(&tasks, patience, signals.next()).await;
     let _ = reclaiming.await;
     match finished {
         Ok(()) => {
@@ -80,7 +83,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         Err(cut_off) => {
             SecurityEvent::new(EventKind::Shutdown)
                 .reason("requests_cut_off")
-                .count(cut_off.connections)
+                .count(cut_off.requests)
                 .emit();
             Err(cut_off.into())
         }

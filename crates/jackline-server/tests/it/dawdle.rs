@@ -40,9 +40,14 @@ impl Dawdling {
     }
 
     /// Sends the body, and returns the whole answer as it came over the wire.
-    pub(crate) fn end(mut self) -> String {
+    pub(crate) fn end(self) -> String {
+        self.send().rest()
+    }
+
+    /// Sends the body, and waits for nothing.
+    pub(crate) fn send(mut self) -> Self {
         self.stream.write_all(self.body.as_bytes()).unwrap();
-        self.rest()
+        self
     }
 
     /// What the server says without having got the body; nothing if it hangs up.
