@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jackline::lifecycle::{OwnerId, Record, UnixMs};
-use jackline::store::Epoch;
+use jackline::store::{Epoch, REPLACED_KEPT};
 use jackline::token::SessionKey;
 
 use crate::line::{self, Change};
@@ -32,6 +32,8 @@ pub(crate) struct Journal {
     /// After a failed write the end of the file is not known, until it is cut off.
     torn: bool,
     pub(crate) sessions: HashMap<SessionKey, Record>,
+    /// Keys that gave way to others, and when.
+    replaced: HashMap<SessionKey, UnixMs>,
     epochs: HashMap<OwnerId, Epoch>,
 }
 
@@ -60,6 +62,7 @@ impl Journal {
             lines: 0,
             torn: true,
             sessions: HashMap::new(),
+            replaced: HashMap::new(),
             epochs: HashMap::new(),
         };
         for line in text[..good].lines() {
@@ -75,6 +78,12 @@ impl Journal {
         self.sessions
             .get(key)
             .filter(|record| !record.clocks.idle_expired(now))
+    }
+
+    /// Whether the key gave way to another within the last minute.
+    pub(crate) fn is_replaced(&self, key: &SessionKey, now: UnixMs) -> bool {
+        let replaced = self.replaced.get(key);
+        replaced.is_some_and(|at| now.since(*at) < REPLACED_KEPT)
     }
 
     pub(crate) fn epoch(&self, owner: &OwnerId) -> Epoch {
@@ -137,6 +146,10 @@ impl Journal {
                 Change::End(key) => {
                     self.sessions.remove(&key);
                 }
+                Change::Replaced(key, at) => {
+                    self.sessions.remove(&key);
+                    self.replaced.insert(key, at);
+                }
                 Change::Epoch(owner, epoch) => {
                     self.epochs.insert(owner, epoch);
                 }
@@ -145,7 +158,8 @@ impl Journal {
         }
     }
 
-    /// Writes the journal anew, without its past, once most of it is past. Epochs are forgotten as the contract allows.
+    /// Writes the journal anew, without its past, once most of it is past. Epochs, and what gave way to what, are forgotten as
+    /// the contract allows.
     pub(crate) fn rewrite_if_long(&mut self, now: UnixMs) -> io::Result<()> {
         const HOUR: Duration = Duration::from_secs(3600);
         if self.lines < 1000 + 2 * self.sessions.len() {
@@ -154,6 +168,9 @@ impl Journal {
         // An epoch is at least as large as the moment it was set at.
         self.epochs
             .retain(|_, epoch| now.since(UnixMs::from_millis(epoch.0)) < HOUR);
+        self.replaced.retain(|_, at| now.since(*at) < REPLACED_KEPT);
+        let replaced = self.replaced.iter();
+        let replaced = replaced.map(|(key, at)| Change::Replaced(*key, *at));
         let sessions = self
             .sessions
             .iter()
@@ -163,6 +180,7 @@ impl Journal {
             .iter()
             .map(|(owner, epoch)| Change::Epoch(owner.clone(), *epoch));
         let lines: Vec<_> = sessions
+            .chain(replaced)
             .chain(epochs)
             .map(|change| line::write(&[change]))
             .collect();

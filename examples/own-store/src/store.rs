@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jackline::lifecycle::{Delta, OwnerId, Record, SessionCap, UnixMs};
+use jackline::lifecycle::{Data, Delta, OwnerId, Record, SessionCap, UnixMs};
 use jackline::store::{
-    Admission, Admitted, Committed, Cursor, Durability, Epoch, Listed, Loaded, Page, Store,
+    Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
     StoreError, StoreFuture,
 };
 use jackline::token::SessionKey;
@@ -81,7 +81,11 @@ impl Store for JournalStore {
         let key = *key;
         self.step(move |journal| {
             let Some(record) = journal.sessions.get(&key) else {
-                return Ok((vec![], Loaded::Absent));
+                let loaded = match journal.is_replaced(&key, now) {
+                    true => Loaded::Replaced,
+                    false => Loaded::Absent,
+                };
+                return Ok((vec![], loaded));
             };
             let record = Box::new(record.clone());
             if record.clocks.idle_expired(now) {
@@ -130,7 +134,7 @@ impl Store for JournalStore {
                 return Ok((vec![], Committed::Gone));
             };
             let counters = record.commit(&delta, now)?;
-            let changes = vec![Change::End(old), Change::Put(new, record)];
+            let changes = vec![Change::Replaced(old, now), Change::Put(new, record)];
             Ok((changes, Committed::Applied { counters }))
         })
     }
@@ -141,7 +145,7 @@ impl Store for JournalStore {
         let replaces = admission
             .replaces
             .as_ref()
-            .map(|replaced| (*replaced.key, replaced.carry_data));
+            .map(|replaced| (*replaced.key, replaced.carry.cloned()));
         self.step(move |journal| {
             must_be_new(journal, &key)?;
             if journal.epoch(&owner) != epoch {
@@ -149,7 +153,11 @@ impl Store for JournalStore {
             }
             let mut others = journal.of_owner(&owner, now);
             // For the cap, neither the one that gives way counts nor those past their absolute limit.
-            others.retain(|other| replaces.is_none_or(|(replaced, _)| replaced != *other));
+            others.retain(|other| {
+                replaces
+                    .as_ref()
+                    .is_none_or(|(replaced, _)| replaced != other)
+            });
             others.retain(|other| {
                 let record = journal.live(other, now);
                 record.is_some_and(|record| !record.clocks.absolute_expired(now))
@@ -165,11 +173,14 @@ impl Store for JournalStore {
                 _ => vec![],
             };
             let mut changes: Vec<_> = pruned.iter().copied().map(Change::End).collect();
-            if let Some((replaced, carry_data)) = replaces {
-                if carry_data && let Some(old) = journal.live(&replaced, now) {
-                    record.data = old.data.clone();
+            if let Some((replaced, carry)) = replaces {
+                if let Some(delta) = carry {
+                    let old = journal.live(&replaced, now);
+                    delta.check_version(old.map(|old| old.clocks.version))?;
+                    record.data = old.map_or_else(Data::new, |old| old.data.clone());
+                    delta.apply(&mut record.data)?;
                 }
-                changes.push(Change::End(replaced));
+                changes.push(Change::Replaced(replaced, now));
             }
             changes.push(Change::Put(key, record));
             Ok((changes, Admitted::Done { pruned }))
@@ -180,11 +191,17 @@ impl Store for JournalStore {
         &'a self,
         key: &'a SessionKey,
         _owner: Option<&'a OwnerId>,
-    ) -> StoreFuture<'a, bool> {
+        now: UnixMs,
+    ) -> StoreFuture<'a, Ended> {
         let key = *key;
-        self.step(move |journal| match journal.sessions.contains_key(&key) {
-            true => Ok((vec![Change::End(key)], true)),
-            false => Ok((vec![], false)),
+        self.step(move |journal| {
+            Ok(if journal.sessions.contains_key(&key) {
+                (vec![Change::End(key)], Ended::Removed)
+            } else if journal.is_replaced(&key, now) {
+                (vec![], Ended::Replaced)
+            } else {
+                (vec![], Ended::Absent)
+            })
         })
     }
 
@@ -338,7 +355,8 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 3, "a session, an epoch and a ping");
         let store = JournalStore::open(&path).unwrap();
-        assert!(store.end(&key, None).await.unwrap());
+        let ended = store.end(&key, None, now).await.unwrap();
+        assert_eq!(ended, Ended::Removed);
         assert_ne!(store.epoch(&owner, now).await.unwrap(), Epoch::default());
     }
 }

@@ -308,7 +308,6 @@ impl Engine {
         let context = &self.0.context;
         let now = context.clock.now();
         let count = context.store.end_all(owner, None, now).await?;
-        context.recently_revoked.note(owner, None, now);
         SecurityEvent::new(EventKind::SessionsRevoked)
             .user_id(owner.as_str())
             .reason(reason)

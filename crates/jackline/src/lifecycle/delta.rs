@@ -36,6 +36,7 @@ pub struct Delta {
     clear: bool,
     ops: IndexMap<String, Op>,
     meta: Option<Meta>,
+    version: Option<u64>,
     max_data_bytes: usize,
 }
 
@@ -56,6 +57,7 @@ impl Delta {
             clear: false,
             ops: IndexMap::new(),
             meta: None,
+            version: None,
             max_data_bytes,
         }
     }
@@ -95,6 +97,12 @@ impl Delta {
         self.meta = Some(meta);
     }
 
+    /// Makes it for one version of the record, and refused for every other: for whoever has to know what is changed, such as
+    /// a store that encrypts.
+    pub fn only_for_version(&mut self, version: u64) {
+        self.version = Some(version);
+    }
+
     /// Whether nothing changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -122,6 +130,23 @@ impl Delta {
     #[must_use]
     pub fn meta(&self) -> Option<&Meta> {
         self.meta.as_ref()
+    }
+
+    /// The one version of the record that it may be applied to; `None` if any.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        self.version
+    }
+
+    /// Fails if it was made for another version than this; `None` stands for a record that is not live.
+    ///
+    /// # Errors
+    /// [`DeltaError::Outdated`].
+    pub fn check_version(&self, found: Option<u64>) -> Result<(), DeltaError> {
+        if self.version.is_some() && self.version != found {
+            return Err(DeltaError::Outdated);
+        }
+        Ok(())
     }
 
     /// The most that the data's JSON text may measure afterwards, in bytes.
@@ -182,6 +207,9 @@ pub enum DeltaError {
     /// The sum would leave the range that every JSON reader holds exactly.
     #[error("an increment leaves the range of exact integers, ±(2^53 - 1)")]
     CounterOutOfRange,
+    /// The record is no longer at the version that the delta was made for.
+    #[error("the record has changed since the delta was made")]
+    Outdated,
     /// The session's data would grow past the configured limit.
     #[error("the session's data would grow past its limit")]
     TooLarge,

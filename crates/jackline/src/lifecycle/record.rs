@@ -235,8 +235,9 @@ impl Record {
     /// the new value of each incremented member. What stores that compute in Rust do.
     ///
     /// # Errors
-    /// If the delta cannot be applied; then nothing has changed.
+    /// If the delta cannot be applied, or was made for another version; then nothing has changed.
     pub fn commit(&mut self, delta: &Delta, now: UnixMs) -> Result<Vec<i64>, DeltaError> {
+        delta.check_version(Some(self.clocks.version))?;
         let applied = delta.apply(&mut self.data)?;
         if let Some(meta) = delta.meta() {
             self.meta = meta.clone();

@@ -1,9 +1,7 @@
 //! What all sessions of an engine share, and the store behind a time-out.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::SessionError;
@@ -12,7 +10,8 @@ use crate::csrf::CsrfKeys;
 use crate::events::{EventKind, SecurityEvent};
 use crate::lifecycle::{Delta, OwnerId, Policy, Record, UnixMs};
 use crate::store::{
-    Admission, Admitted, Committed, Epoch, Listed, Loaded, Page, Store, StoreError, StoreFuture,
+    Admission, Admitted, Committed, Ended, Epoch, Listed, Loaded, Page, Store, StoreError,
+    StoreFuture,
 };
 use crate::token::{Bucket, SessionKey, SessionToken};
 
@@ -24,14 +23,6 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) csrf_keys: CsrfKeys,
     pub(crate) max_data_bytes: usize,
-    /// Sessions that this process has ended.
-    pub(crate) recently_ended: RecentKeys,
-    /// Owners all of whose sessions, but perhaps one, this process has ended.
-    pub(crate) recently_revoked: RecentOwners,
-    /// Sessions, live or long dead, in whose place this process has given a browser another cookie.
-    pub(crate) recently_superseded: RecentKeys,
-    /// Those among them that gave way to a session with an owner: at a login, or when one got a new token.
-    pub(crate) recently_logged_in: RecentKeys,
 }
 
 impl Context {
@@ -56,19 +47,6 @@ impl Context {
             None => Bucket::from_random(self.random()?),
         };
         Ok(SessionToken::from_random(self.random()?, bucket))
-    }
-
-    /// Whether a response that goes on with this session, loaded at `loaded`, would undo what another has done since.
-    pub(crate) fn is_outrun(
-        &self,
-        key: &SessionKey,
-        owner: Option<&OwnerId>,
-        loaded: UnixMs,
-    ) -> bool {
-        let now = self.clock.now();
-        self.recently_ended.contains(key, now)
-            || self.recently_superseded.contains(key, now)
-            || owner.is_some_and(|owner| self.recently_revoked.contains(owner, key, loaded))
     }
 
     /// Pages through all of an owner's sessions until `visit` has seen enough.
@@ -98,91 +76,6 @@ impl Context {
     }
 }
 
-/// Keys of sessions to which something has happened in the last minute. A response that was under way meanwhile and would
-/// renew or remove such a session's cookie must not: it would undo the cookie that won (J10). What was under way for longer
-/// than is remembered here must not either.
-#[derive(Debug, Default)]
-pub(crate) struct RecentKeys {
-    inner: Mutex<Keys>,
-}
-
-#[derive(Debug, Default)]
-struct Keys {
-    // Both hold the same keys: one in the order in which they came, one to look them up.
-    order: VecDeque<SessionKey>,
-    known: HashMap<SessionKey, UnixMs>,
-}
-
-impl RecentKeys {
-    /// How long a key is remembered.
-    pub(crate) const KEEP: Duration = Duration::from_secs(60);
-    const CAPACITY: usize = 16_384;
-
-    pub(crate) fn note(&self, key: SessionKey, now: UnixMs) {
-        let mut keys = self.lock();
-        while let Some(oldest) = keys.order.front().copied() {
-            let is_recent = keys
-                .known
-                .get(&oldest)
-                .is_some_and(|at| now.since(*at) <= Self::KEEP);
-            if keys.order.len() < Self::CAPACITY && is_recent {
-                break;
-            }
-            keys.order.pop_front();
-            keys.known.remove(&oldest);
-        }
-        if let Entry::Vacant(place) = keys.known.entry(key) {
-            place.insert(now);
-            keys.order.push_back(key);
-        }
-    }
-
-    /// Whether something has happened to `key` in the last minute. Keys are forgotten when others come, so on a quiet server
-    /// one may be known for longer, and must not count.
-    pub(crate) fn contains(&self, key: &SessionKey, now: UnixMs) -> bool {
-        let keys = self.lock();
-        keys.known
-            .get(key)
-            .is_some_and(|at| now.since(*at) <= Self::KEEP)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Keys> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Owners whose sessions have ended in the last minute, all but one: the same for keys that nobody here has seen.
-#[derive(Debug, Default)]
-pub(crate) struct RecentOwners {
-    inner: Mutex<VecDeque<(OwnerId, Option<SessionKey>, UnixMs)>>,
-}
-
-impl RecentOwners {
-    pub(crate) fn note(&self, owner: &OwnerId, except: Option<&SessionKey>, now: UnixMs) {
-        let mut owners = self.lock();
-        while let Some((.., at)) = owners.front() {
-            if owners.len() < RecentKeys::CAPACITY && now.since(*at) <= RecentKeys::KEEP {
-                break;
-            }
-            owners.pop_front();
-        }
-        owners.push_back((owner.clone(), except.copied(), now));
-    }
-
-    /// Whether the owner's session under `key`, which was live at `loaded`, has ended since.
-    pub(crate) fn contains(&self, owner: &OwnerId, key: &SessionKey, loaded: UnixMs) -> bool {
-        let owners = self.lock();
-        let since = owners.iter().rev().take_while(|(.., at)| *at >= loaded);
-        since
-            .into_iter()
-            .any(|(of, except, _)| of == owner && except.as_ref() != Some(key))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(OwnerId, Option<SessionKey>, UnixMs)>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// A store that answers within a bound or counts as unavailable (J7).
 #[derive(Debug)]
 pub(crate) struct TimedStore {
@@ -190,6 +83,8 @@ pub(crate) struct TimedStore {
     timeout: Duration,
     /// What was last heard of the store, so that going and coming are an event each and not one per request.
     available: AtomicBool,
+    /// How often this process has ended sessions or put others in their place.
+    endings: AtomicU64,
 }
 
 impl TimedStore {
@@ -198,7 +93,25 @@ impl TimedStore {
             store,
             timeout,
             available: AtomicBool::new(true),
+            endings: AtomicU64::new(0),
         }
+    }
+
+    /// A number that changes whenever this process has ended a session, or put another in its place. What it said of a session
+    /// before may no longer be so.
+    pub(crate) fn endings(&self) -> u64 {
+        self.endings.load(Ordering::Acquire)
+    }
+
+    /// A call after which sessions may be gone, whatever its answer: one that got lost may have been carried out.
+    async fn ending_call<T>(
+        &self,
+        operation: &'static str,
+        future: StoreFuture<'_, T>,
+    ) -> Result<T, SessionError> {
+        let result = self.call(operation, future).await;
+        self.endings.fetch_add(1, Ordering::AcqRel);
+        result
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -240,7 +153,7 @@ impl TimedStore {
         delta: &Delta,
         now: UnixMs,
     ) -> Result<Committed, SessionError> {
-        self.call("rotate", self.store.rotate(old, new, owner, delta, now))
+        self.ending_call("rotate", self.store.rotate(old, new, owner, delta, now))
             .await
     }
 
@@ -249,15 +162,18 @@ impl TimedStore {
         admission: &Admission<'_>,
         now: UnixMs,
     ) -> Result<Admitted, SessionError> {
-        self.call("admit", self.store.admit(admission, now)).await
+        self.ending_call("admit", self.store.admit(admission, now))
+            .await
     }
 
     pub(crate) async fn end(
         &self,
         key: &SessionKey,
         owner: Option<&OwnerId>,
-    ) -> Result<bool, SessionError> {
-        self.call("end", self.store.end(key, owner)).await
+        now: UnixMs,
+    ) -> Result<Ended, SessionError> {
+        self.ending_call("end", self.store.end(key, owner, now))
+            .await
     }
 
     pub(crate) async fn epoch(&self, owner: &OwnerId, now: UnixMs) -> Result<Epoch, SessionError> {
@@ -279,7 +195,7 @@ impl TimedStore {
         except: Option<&SessionKey>,
         now: UnixMs,
     ) -> Result<u64, SessionError> {
-        self.call("end_all", self.store.end_all(owner, except, now))
+        self.ending_call("end_all", self.store.end_all(owner, except, now))
             .await
     }
 

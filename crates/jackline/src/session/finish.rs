@@ -2,16 +2,24 @@
 //! trip, and only then does the response leave (J8).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 use tracing::Instrument as _;
 
-use super::state::{CameWith, Phase, Staged, State};
-use super::{Context, LazySession, Presented, RecentKeys, RequestInfo, SessionError, Shared};
+use super::state::{CameWith, Phase, Sighting, Staged, State};
+use super::{Context, LazySession, Presented, RequestInfo, SessionError, Shared};
 use crate::events::EventKind;
-use crate::lifecycle::{Delta, DeltaError, Identity, OwnerId, Record};
-use crate::store::{Admission, Admitted, Committed, Epoch, Replaced};
-use crate::token::SessionToken;
+use crate::lifecycle::{DeltaError, Identity, OwnerId, Record};
+use crate::store::{Admission, Admitted, Committed, Ended, Epoch, Loaded, REPLACED_KEPT, Replaced};
+use crate::token::{SessionKey, SessionToken};
+
+/// How long the store's word on a session is good for a response that changes its cookie: about as long as the response itself
+/// takes to the browser, which nothing can call back.
+const SIGHTING_GOOD: Duration = Duration::from_millis(2);
+
+/// The renewal step of a load that is no use of the session.
+const NO_RENEWAL: Duration = Duration::MAX;
 
 /// What the response must say about the session.
 #[derive(Debug, Default)]
@@ -34,7 +42,7 @@ pub(crate) struct Outcome {
 pub(crate) enum CookieChange {
     #[default]
     Keep,
-    Set(SessionToken, std::time::Duration),
+    Set(SessionToken, Duration),
     Remove,
 }
 
@@ -67,9 +75,7 @@ impl LazySession {
             };
             std::mem::replace(&mut *state, handle)
         };
-        let mut outcome = shared.write_unless_failed(state, status).await;
-        shared.note_cookie(&mut outcome);
-        outcome
+        shared.write_unless_failed(state, status).await
     }
 }
 
@@ -89,7 +95,7 @@ impl Shared {
             secret: state.shows_csrf_token,
             ..Outcome::default()
         };
-        if state.forget_cookie && !self.is_slow(&state) {
+        if state.forget_cookie && self.may_forget(&state).await {
             outcome.cookie = CookieChange::Remove;
         }
         if status.is_server_error() {
@@ -110,35 +116,70 @@ impl Shared {
         outcome
     }
 
-    /// Whether the request took so long that what happened meanwhile may be forgotten. It sends no cookie on the strength of
-    /// what it saw when it began.
+    /// Whether the request took so long that what happened meanwhile may be forgotten.
     fn is_slow(&self, state: &State) -> bool {
-        self.context.clock.now().since(state.loaded) > RecentKeys::KEEP
+        self.context.clock.now().since(state.loaded) > REPLACED_KEPT
     }
 
-    /// Lets others know that the browser gets another cookie, and leaves one alone that it got from them meanwhile (J10).
-    fn note_cookie(&self, outcome: &mut Outcome) {
+    /// What the store says of the presented session now; `None` if what it said last is as good (J10).
+    ///
+    /// A request may wait for anything between its first look at the session and its response, and meanwhile the browser may get
+    /// another cookie, from this instance or from any other. So a response that is about to change a cookie asks again, unless the
+    /// store has answered just now and this process has ended no session since.
+    async fn look_again(
+        &self,
+        key: &SessionKey,
+        state: &State,
+    ) -> Result<Option<Loaded>, SessionError> {
+        let (store, now) = (&self.context.store, self.context.clock.now());
+        let Sighting { at, endings } = state.sighting;
+        if endings == store.endings() && now.since(at) <= SIGHTING_GOOD {
+            return Ok(None);
+        }
+        store.load(key, NO_RENEWAL, now).await.map(Some)
+    }
+
+    /// Whether a response may still renew the cookie of the session that it came with.
+    async fn may_renew(&self, key: &SessionKey, state: &State) -> bool {
+        match self.look_again(key, state).await {
+            Ok(None) => true,
+            Ok(Some(Loaded::Live { record, .. })) => {
+                !record.clocks.absolute_expired(self.context.clock.now())
+            }
+            // The use is written down, and a later response will renew the cookie.
+            Ok(Some(Loaded::Absent | Loaded::Replaced | Loaded::Expired(_))) | Err(_) => false,
+        }
+    }
+
+    /// Whether a response may still remove the cookie of the session that it has found expired.
+    async fn may_forget(&self, state: &State) -> bool {
         let Presented::Token { token, .. } = &self.presented else {
-            return;
+            return false;
         };
-        let superseded = &self.context.recently_superseded;
-        let now = self.context.clock.now();
-        match &outcome.cookie {
-            CookieChange::Set(new, _) if new != token => {
-                superseded.note(token.key(), now);
-            }
-            CookieChange::Remove if superseded.contains(&token.key(), now) => {
-                outcome.cookie = CookieChange::Keep;
-            }
-            _ => {}
+        let seen = self.look_again(&token.key(), state).await;
+        !self.is_slow(state) && matches!(seen, Ok(None | Some(Loaded::Absent)))
+    }
+
+    /// Fails if the browser may have got somebody's session in the place of the dead one that it presented: a visitor's must not take
+    /// its place.
+    async fn refuse_superseded(&self, state: &State) -> Result<(), SessionError> {
+        let Presented::Token { token, .. } = &self.presented else {
+            return Ok(());
+        };
+        if state.superseded || self.is_slow(state) {
+            return Err(SessionError::Ended);
+        }
+        match self.look_again(&token.key(), state).await? {
+            Some(Loaded::Replaced) => Err(SessionError::Ended),
+            _ => Ok(()),
         }
     }
 
     async fn write(&self, mut state: State, outcome: &mut Outcome) -> Result<(), SessionError> {
         match state.staged.take() {
             Some(Staged::LogOut) => self.write_log_out(&state, outcome).await,
-            Some(Staged::LogIn { epoch, carried }) => {
-                self.write_log_in(state, epoch, carried, outcome).await
+            Some(Staged::LogIn { epoch, carry }) => {
+                self.write_log_in(state, epoch, carry, outcome).await
             }
             Some(Staged::Rotate { new, step_up }) => {
                 self.write_rotation(&state, new, step_up, outcome).await
@@ -155,7 +196,10 @@ impl Shared {
         outcome: &mut Outcome,
     ) -> Result<(), SessionError> {
         let Some(came_with) = &state.came_with else {
-            return Ok(());
+            return match state.superseded {
+                true => Err(SessionError::Ended),
+                false => Ok(()),
+            };
         };
         let ending = end_by_owner(
             Arc::clone(&self.context),
@@ -166,18 +210,13 @@ impl Shared {
         let ended = tokio::spawn(ending.in_current_span())
             .await
             .map_err(|_| SessionError::Unavailable)??;
-        let context = &self.context;
-        if !ended
-            && context
-                .recently_logged_in
-                .contains(&came_with.key, context.clock.now())
-        {
+        if ended == Ended::Replaced {
             // It lives on under another token, which the browser has: to say that its owner is logged out would be a lie (J2).
             return Err(SessionError::Ended);
         }
         outcome.logged_out = true;
         // If it had ended before, another response has taken the cookie away or replaced it, and that one stands (J10).
-        if ended {
+        if ended == Ended::Removed {
             outcome.cookie = CookieChange::Remove;
         }
         Ok(())
@@ -185,9 +224,9 @@ impl Shared {
 
     async fn write_log_in(
         &self,
-        mut state: State,
+        state: State,
         epoch: Epoch,
-        carried: Option<Delta>,
+        carry: bool,
         outcome: &mut Outcome,
     ) -> Result<(), SessionError> {
         let (Some(token), Some(Identity { id: owner, .. })) =
@@ -195,45 +234,32 @@ impl Shared {
         else {
             return Err(SessionError::NotAuthenticated);
         };
-        let owner = owner.clone();
-        self.check_size(&state.record)?;
-        if carried.is_some() {
-            // The store moves the data along as it is then, and `delta` has what was set since. This request's copy of it is
-            // stale, and the session that it is a copy of may have ended (J2).
-            state.record.data.clear();
+        if !carry {
+            self.check_size(&state.record)?;
         }
         let (context, key, now) = (&self.context, token.key(), self.context.clock.now());
         let came_with = state.came_with.as_ref();
-        // Data that moves along is taken from the store at that moment, so what this request changed must be there first.
-        if let (Some(came_with), Some(delta)) = (came_with, &carried)
-            && !delta.is_empty()
-        {
-            // Gone is no reason not to log in: then nothing is left to move along.
-            context.store.commit(&came_with.key, delta, now).await?;
-        }
+        // Replaced even if it is long dead: other instances must know that the browser has another cookie now (J10).
+        let presented = match &self.presented {
+            Presented::Token { token, .. } => Some(token.key()),
+            Presented::Nothing | Presented::InsecureTransport => None,
+        };
         let admission = Admission {
             key: &key,
             record: &state.record,
-            owner: &owner,
+            owner,
             epoch,
             cap: context.policy.cap(),
-            replaces: came_with.map(|came_with| Replaced {
-                key: &came_with.key,
-                owner: came_with.owner(),
-                carry_data: carried.is_some(),
+            replaces: presented.as_ref().map(|key| Replaced {
+                key,
+                owner: came_with.and_then(CameWith::owner),
+                carry: carry.then_some(&state.delta),
             }),
         };
         let event = |kind| self.request.event(kind).user_id(owner.as_str());
         match context.store.admit(&admission, now).await? {
             Admitted::Done { pruned } => {
-                if let Some(came_with) = came_with {
-                    context.recently_ended.note(came_with.key, now);
-                }
-                if let Presented::Token { token, .. } = &self.presented {
-                    context.recently_logged_in.note(token.key(), now);
-                }
                 for pruned in pruned {
-                    context.recently_ended.note(pruned, now);
                     event(EventKind::SessionCapReached)
                         .session(pruned.handle())
                         .reason("oldest_pruned")
@@ -258,10 +284,6 @@ impl Shared {
                 return Err(SessionError::TooManySessions);
             }
         }
-        // What was set after the login is in the record; where data moved along, the store's copy came first.
-        if carried.is_some() && !state.delta.is_empty() {
-            context.store.commit(&key, &state.delta, now).await?;
-        }
         outcome.cookie = CookieChange::Set(token, state.record.clocks.idle);
         Ok(())
     }
@@ -282,12 +304,8 @@ impl Shared {
             .store
             .rotate(&old, &key, came_with.owner(), &state.delta, now)
             .await?;
-        context.recently_ended.note(old, now);
         if moved == Committed::Gone {
             return Err(SessionError::Ended);
-        }
-        if came_with.identity.is_some() {
-            context.recently_logged_in.note(old, now);
         }
         let event = |kind| {
             self.request
@@ -312,41 +330,25 @@ impl Shared {
         let (Some(came_with), Some(token)) = (&state.came_with, &state.token) else {
             return Ok(());
         };
-        let mut renewed = state.renewed && !self.is_slow(state);
-        if !state.delta.is_empty() {
+        let resign = matches!(self.presented, Presented::Token { resign: true, .. });
+        let renew = if state.delta.is_empty() {
+            (state.renewed || resign) && self.may_renew(&came_with.key, state).await
+        } else {
             match self.commit(&came_with.key, &state.delta).await {
+                Ok(_) => true,
                 // The application changed nothing, so nothing of it is lost: what it read was true when it was read.
-                Err(SessionError::Ended) if !state.delta.changes_data() => return Ok(()),
-                result => result?,
-            };
-            // Every write is a use, after which no renewal is due for a while. Without the cookie going along, the browser of
-            // somebody who writes all the time would let it run out.
-            renewed = true;
-        }
-        let resign =
-            matches!(self.presented, Presented::Token { resign: true, .. }) && !self.is_slow(state);
-        if (renewed || resign)
-            && !self
-                .context
-                .is_outrun(&came_with.key, came_with.owner(), state.loaded)
-        {
+                Err(SessionError::Ended) if !state.delta.changes_data() => false,
+                Err(error) => return Err(error),
+            }
+        };
+        if renew {
             outcome.cookie = CookieChange::Set(token.clone(), state.record.clocks.idle);
         }
         Ok(())
     }
 
     async fn write_new(&self, state: State, outcome: &mut Outcome) -> Result<(), SessionError> {
-        // The browser came with a dead cookie and has got that of somebody's session since. Where it has merely got another visitor's cookie, either
-        // will do: the first page after an expiry may send many requests at once.
-        if let Presented::Token { token, .. } = &self.presented
-            && (self.is_slow(&state)
-                || self
-                    .context
-                    .recently_logged_in
-                    .contains(&token.key(), self.context.clock.now()))
-        {
-            return Err(SessionError::Ended);
-        }
+        self.refuse_superseded(&state).await?;
         self.check_size(&state.record)?;
         let token = match state.token {
             Some(token) => token,
@@ -373,16 +375,15 @@ impl Shared {
     }
 }
 
-/// Ends a session because its owner said so. Says whether it was there.
+/// Ends a session because its owner said so.
 async fn end_by_owner(
     context: Arc<Context>,
     request: RequestInfo,
     came_with: CameWith,
-) -> Result<bool, SessionError> {
+) -> Result<Ended, SessionError> {
     let (key, owner) = (&came_with.key, came_with.owner());
-    let ended = context.store.end(key, owner).await?;
-    context.recently_ended.note(*key, context.clock.now());
-    if let (true, Some(owner)) = (ended, owner) {
+    let ended = context.store.end(key, owner, context.clock.now()).await?;
+    if let (Ended::Removed, Some(owner)) = (ended, owner) {
         request
             .event(EventKind::Logout)
             .user_id(owner.as_str())

@@ -27,7 +27,6 @@ pub use error::SessionError;
 pub use login::LoginAttempt;
 pub use others::SessionInfo;
 
-use context::RecentKeys;
 pub(crate) use context::{Context, TimedStore};
 pub(crate) use finish::CookieChange;
 
@@ -38,9 +37,9 @@ use crate::lifecycle::{
     step_up_is_fresh,
 };
 use crate::origin::Origin;
-use crate::store::{Committed, Loaded};
+use crate::store::{Committed, Ended, Loaded};
 use crate::token::{Handle, SessionKey, SessionToken};
-use state::{Phase, Staged, State};
+use state::{Phase, Sighting, Staged, State};
 
 /// A session that nobody has looked at yet. It stands in every request's extensions and costs the store nothing.
 #[derive(Clone)]
@@ -260,7 +259,6 @@ impl Session {
         let counters = self.0.commit(&key, &delta).await?;
         let sum = counters.last().copied().ok_or(SessionError::Unavailable)?;
         let mut state = self.0.lock();
-        state.renewed = true;
         state.record.data.set(name, crate::lifecycle::integer(sum));
         Ok(sum)
     }
@@ -497,14 +495,29 @@ impl Shared {
 
     async fn commit(&self, key: &SessionKey, delta: &Delta) -> Result<Vec<i64>, SessionError> {
         let now = self.context.clock.now();
+        let endings = self.context.store.endings();
         match self.context.store.commit(key, delta, now).await? {
-            Committed::Applied { counters } => Ok(counters),
+            Committed::Applied { counters } => {
+                let mut state = self.lock();
+                state.sighting = self.sighting(endings);
+                // Every write is a use, after which no renewal is due for a while. Without the cookie going along, the browser of
+                // somebody who writes all the time would let it run out.
+                state.renewed = true;
+                Ok(counters)
+            }
             Committed::Gone => {
                 // Nothing of this request can be kept any more, and no cookie may say otherwise.
-                self.context.recently_ended.note(*key, now);
                 self.lock().lose();
                 Err(SessionError::Ended)
             }
+        }
+    }
+
+    /// The store has just answered. `endings` is from before it was asked.
+    fn sighting(&self, endings: u64) -> Sighting {
+        Sighting {
+            at: self.context.clock.now(),
+            endings,
         }
     }
 
@@ -519,18 +532,30 @@ impl Shared {
         };
         let key = token.key();
         self.lock().loaded = now;
+        let endings = context.store.endings();
         let loaded = context
             .store
             .load(&key, context.policy.renewal_step(), now)
             .await?;
+        self.lock().sighting = self.sighting(endings);
+        let rejected = |reason| {
+            self.request
+                .event(EventKind::SessionRejected)
+                .session(key.handle())
+                .reason(reason)
+                .emit();
+        };
         let (record, renewed) = match loaded {
             Loaded::Absent => {
-                self.request
-                    .event(EventKind::SessionRejected)
-                    .session(key.handle())
-                    .reason("unknown")
-                    .emit();
+                rejected("unknown");
                 self.lock().become_visitor(visitor(), context.new_delta());
+                return Ok(());
+            }
+            Loaded::Replaced => {
+                rejected("replaced");
+                let mut state = self.lock();
+                state.superseded = true;
+                state.become_visitor(visitor(), context.new_delta());
                 return Ok(());
             }
             Loaded::Expired(record) => (record, false),
@@ -544,7 +569,8 @@ impl Shared {
                     state.expired = Some(reason);
                     state.expired_owner = record.owner().is_some();
                     // If another request has ended it, that one's response says what becomes of the cookie (J10).
-                    state.forget_cookie = ended;
+                    state.forget_cookie = ended == Ended::Removed;
+                    state.superseded = ended == Ended::Replaced;
                 }
                 return Ok(());
             }
@@ -573,13 +599,14 @@ impl Shared {
         key: &SessionKey,
         record: &Record,
         reason: EndReason,
-    ) -> Result<bool, SessionError> {
-        let ended = self.context.store.end(key, record.owner()).await?;
-        self.context
-            .recently_ended
-            .note(*key, self.context.clock.now());
-        let user_id = record.owner().map(OwnerId::as_str);
-        if ended {
+    ) -> Result<Ended, SessionError> {
+        let (context, owner) = (&self.context, record.owner());
+        let endings = context.store.endings();
+        let ended = context.store.end(key, owner, context.clock.now()).await?;
+        // One ending is its own, and no news to it.
+        self.lock().sighting = self.sighting(endings + 1);
+        let user_id = owner.map(OwnerId::as_str);
+        if ended == Ended::Removed {
             let kind = match reason {
                 EndReason::Idle => EventKind::IdleTimeout,
                 EndReason::Absolute => EventKind::AbsoluteTimeout,

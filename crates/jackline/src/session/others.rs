@@ -4,7 +4,7 @@ use super::{Context, Session, SessionError};
 use crate::events::EventKind;
 use crate::lifecycle::{Decision, OwnerId, Record, UnixMs, decide};
 use crate::origin::Origin;
-use crate::store::{Cursor, Page};
+use crate::store::{Cursor, Ended, Page};
 use crate::token::{Handle, SessionKey};
 
 /// What an owner may know about one of their sessions.
@@ -79,9 +79,8 @@ impl Context {
         match found {
             None => Ok(false),
             Some(key) => {
-                let ended = self.store.end(&key, Some(owner)).await?;
-                self.recently_ended.note(key, self.clock.now());
-                Ok(ended)
+                let ended = self.store.end(&key, Some(owner), self.clock.now()).await?;
+                Ok(ended == Ended::Removed)
             }
         }
     }
@@ -145,7 +144,6 @@ impl Session {
         };
         if let Some(key) = key {
             self.0.commit(&key, &self.0.context.new_delta()).await?;
-            self.0.lock().renewed = true;
         }
         Ok(())
     }
@@ -170,9 +168,6 @@ impl Session {
             .store
             .end_all(&identity.id, current.as_ref(), now)
             .await?;
-        context
-            .recently_revoked
-            .note(&identity.id, current.as_ref(), now);
         self.0
             .request
             .event(EventKind::SessionsRevoked)

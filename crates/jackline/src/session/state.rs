@@ -28,12 +28,15 @@ pub(super) enum Staged {
     LogOut,
     /// The record moves to a new token. `step_up`: because its owner has proved again who they are.
     Rotate { new: SessionToken, step_up: bool },
-    /// A new session begins, and the one that the request came with ends. `carried`: what this request had changed in that
-    /// one, if its data moves along.
-    LogIn {
-        epoch: Epoch,
-        carried: Option<Delta>,
-    },
+    /// A new session begins, and the one that the request came with ends. `carry`: its data moves along, with the delta applied.
+    LogIn { epoch: Epoch, carry: bool },
+}
+
+/// When the store last answered for the presented session, and what this process had ended by then.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sighting {
+    pub(super) at: UnixMs,
+    pub(super) endings: u64,
 }
 
 /// The stored session that a request came with.
@@ -58,7 +61,8 @@ pub(super) struct State {
     pub(super) token: Option<SessionToken>,
     /// The stored session that the request came with. Unless a login is staged, `record` is that session.
     pub(super) came_with: Option<CameWith>,
-    /// What this request changes of the stored record. Empty while nothing is stored: then `record` is written whole.
+    /// What this request changes of the stored record, or of its data on the way to the session that a login begins. Empty while
+    /// `record` is written whole.
     pub(super) delta: Delta,
     /// A session that is not stored is to be.
     pub(super) wanted: bool,
@@ -67,6 +71,9 @@ pub(super) struct State {
     pub(super) renewed: bool,
     /// When it was loaded.
     pub(super) loaded: UnixMs,
+    pub(super) sighting: Sighting,
+    /// The browser had got another session in the place of the one that it presented.
+    pub(super) superseded: bool,
     /// Which limit ended the session that the request came with.
     pub(super) expired: Option<EndReason>,
     /// Whether that session had an owner.
@@ -93,6 +100,8 @@ impl State {
             staged: None,
             renewed: false,
             loaded: UnixMs::default(),
+            sighting: Sighting::default(),
+            superseded: false,
             expired: None,
             expired_owner: false,
             forget_cookie: false,
@@ -160,7 +169,7 @@ impl State {
     /// Whether changes are written as a delta. Else `record` is written whole.
     fn keeps_delta(&self) -> bool {
         match &self.staged {
-            Some(Staged::LogIn { carried, .. }) => carried.is_some(),
+            Some(Staged::LogIn { carry, .. }) => *carry,
             _ => self.came_with.is_some(),
         }
     }
@@ -227,21 +236,22 @@ impl State {
         carry: bool,
         fresh: Delta,
     ) {
-        let data = std::mem::take(&mut self.record.data);
-        let changed = std::mem::replace(&mut self.delta, fresh);
-        let (data, carried) = match self.staged.take() {
-            _ if !carry => (Data::new(), None),
-            Some(Staged::LogIn { carried, .. }) => {
-                // The second login of this request. What was changed since the first is of the new session still.
-                self.delta = changed;
-                (data, carried)
-            }
-            _ => (data, self.came_with.is_some().then_some(changed)),
+        let data = if carry {
+            std::mem::take(&mut self.record.data)
+        } else {
+            self.delta = fresh;
+            Data::new()
         };
+        // What is not stored, as after another login of this request that carried nothing, moves along in the record itself.
+        let carry = carry
+            && match self.staged {
+                Some(Staged::LogIn { carry, .. }) => carry,
+                _ => self.came_with.is_some(),
+            };
         self.record = Record { data, ..record };
         self.token = Some(token);
         self.wanted = true;
-        self.staged = Some(Staged::LogIn { epoch, carried });
+        self.staged = Some(Staged::LogIn { epoch, carry });
     }
 
     /// Stages a logout: from here on this request is nobody's.

@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Admission, Admitted, Committed, Cursor, Durability, Epoch, Listed, Loaded, Page, Store,
-    StoreError, StoreFuture,
+    Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page,
+    REPLACED_KEPT, Store, StoreError, StoreFuture,
 };
-use crate::lifecycle::{Delta, OwnerId, Record, SessionCap, UnixMs};
+use crate::lifecycle::{Data, Delta, OwnerId, Record, SessionCap, UnixMs};
 use crate::token::SessionKey;
 
 /// Sessions in memory.
@@ -97,8 +97,9 @@ impl Store for MemoryStore {
         &'a self,
         key: &'a SessionKey,
         _owner: Option<&'a OwnerId>,
-    ) -> StoreFuture<'a, bool> {
-        ready(Ok(self.lock().records.remove(key).is_some()))
+        now: UnixMs,
+    ) -> StoreFuture<'a, Ended> {
+        ready(Ok(self.lock().end(key, now)))
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, _now: UnixMs) -> StoreFuture<'a, Epoch> {
@@ -130,6 +131,8 @@ impl Store for MemoryStore {
 #[derive(Debug, Default)]
 struct Tables {
     records: HashMap<SessionKey, Record>,
+    /// Keys that gave way to others, and until when that is remembered.
+    replaced: HashMap<SessionKey, UnixMs>,
     epochs: HashMap<OwnerId, Epoch>,
 }
 
@@ -150,7 +153,10 @@ impl Tables {
 
     fn load(&mut self, key: &SessionKey, step: Duration, now: UnixMs) -> Loaded {
         let Some(stored) = self.records.get_mut(key) else {
-            return Loaded::Absent;
+            return match self.is_replaced(key, now) {
+                true => Loaded::Replaced,
+                false => Loaded::Absent,
+            };
         };
         let record = Box::new(stored.clone());
         if stored.clocks.idle_expired(now) {
@@ -191,7 +197,7 @@ impl Tables {
             return Ok(Committed::Gone);
         };
         let counters = record.commit(delta, now)?;
-        self.records.remove(old);
+        self.replace(old, now);
         self.records.insert(*new, record);
         Ok(Committed::Applied { counters })
     }
@@ -219,18 +225,37 @@ impl Tables {
         };
         let mut record = admission.record.clone();
         if let Some(replaced) = &admission.replaces {
-            if replaced.carry_data
-                && let Some(old) = self.live(replaced.key, now)
-            {
-                record.data = old.data.clone();
+            if let Some(delta) = replaced.carry {
+                let old = self.live(replaced.key, now);
+                delta.check_version(old.as_ref().map(|old| old.clocks.version))?;
+                record.data = old.map_or_else(Data::new, |old| old.data.clone());
+                delta.apply(&mut record.data)?;
             }
-            self.records.remove(replaced.key);
+            self.replace(replaced.key, now);
         }
         for key in &pruned {
             self.records.remove(key);
         }
         self.records.insert(*admission.key, record);
         Ok(Admitted::Done { pruned })
+    }
+
+    fn end(&mut self, key: &SessionKey, now: UnixMs) -> Ended {
+        match self.records.remove(key) {
+            Some(_) => Ended::Removed,
+            None if self.is_replaced(key, now) => Ended::Replaced,
+            None => Ended::Absent,
+        }
+    }
+
+    /// Removes a record, and remembers that another takes its place.
+    fn replace(&mut self, key: &SessionKey, now: UnixMs) {
+        self.records.remove(key);
+        self.replaced.insert(*key, now.after(REPLACED_KEPT));
+    }
+
+    fn is_replaced(&self, key: &SessionKey, now: UnixMs) -> bool {
+        self.replaced.get(key).is_some_and(|until| now < *until)
     }
 
     fn epoch(&self, owner: &OwnerId) -> Epoch {
@@ -291,6 +316,7 @@ impl Tables {
         for key in &gone {
             self.records.remove(key);
         }
+        self.replaced.retain(|_, until| now < *until);
         gone.len() as u64
     }
 }

@@ -15,6 +15,9 @@
 //!    far as the store's documentation says that it can.
 //! 5. **All or nothing.** A method that fails changed nothing, or changed everything and could not say so. It never did half.
 //! 6. **Ending is idempotent.** Ending what is not there succeeds.
+//! 7. **What gave way is remembered.** A key that a [`rotate`](Store::rotate) moved away from, or that a login replaced, known
+//!    or not, reads as [`Loaded::Replaced`] for [`REPLACED_KEPT`] and as absent after it. So every instance knows that the
+//!    browser has another cookie by now, and leaves that one alone (J10).
 //!
 //! Run [`jackline::testing`](crate::testing) against an implementation: it is this contract as tests.
 
@@ -64,11 +67,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         now: UnixMs,
     ) -> StoreFuture<'a, Loaded>;
 
-    /// Applies `delta` to a live record, as [`Delta::apply`] does, replaces its metadata if the delta brings some, sets
-    /// its `seen` to `now` if that is later, and counts its version up.
+    /// Applies `delta` to a live record, as [`Record::commit`] does: its data, its metadata if the delta brings some, its `seen`,
+    /// and its version, which counts up.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if the delta cannot be applied.
+    /// [`StoreError::Refused`] if the delta cannot be applied, or was made for another version of the record.
     fn commit<'a>(
         &'a self,
         key: &'a SessionKey,
@@ -77,12 +80,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ) -> StoreFuture<'a, Committed>;
 
     /// Moves a live record, data and clocks and all, from `old` to `new`, and applies `delta` on the way. From this step
-    /// on `old` is unknown. No reader ever sees both or neither.
+    /// on `old` is [replaced](Loaded::Replaced). No reader ever sees both or neither.
     ///
     /// `owner` is the record's owner, if it has one; it never changes here, so both keys lie in the same bucket.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if `new` exists, [`StoreError::Refused`] if the delta cannot be applied.
+    /// [`StoreError::Conflict`] if `new` exists, [`StoreError::Refused`] as for [`commit`](Store::commit).
     fn rotate<'a>(
         &'a self,
         old: &'a SessionKey,
@@ -97,12 +100,17 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// was revoked after the credentials were checked (J4).
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the new key exists.
+    /// [`StoreError::Conflict`] if the new key exists; [`StoreError::Refused`] if data is to be carried along and its delta
+    /// cannot be applied, or was made for another version of the replaced record.
     fn admit<'a>(&'a self, admission: &'a Admission<'a>, now: UnixMs) -> StoreFuture<'a, Admitted>;
 
-    /// Ends a session: removes its record, and its entry in the index of `owner`, if it has one. Says whether there was a
-    /// record.
-    fn end<'a>(&'a self, key: &'a SessionKey, owner: Option<&'a OwnerId>) -> StoreFuture<'a, bool>;
+    /// Ends a session: removes its record, and its entry in the index of `owner`, if it has one.
+    fn end<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        owner: Option<&'a OwnerId>,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Ended>;
 
     /// The owner's revocation epoch: a number that [`end_all`](Store::end_all) makes larger. A store may forget an epoch
     /// an hour after it was set (it reads as zero again); a login never takes that long.
@@ -137,11 +145,17 @@ pub enum Durability {
     Process,
 }
 
+/// How long a store remembers that a session gave way to another: longer than the requests that were under way meanwhile.
+pub const REPLACED_KEPT: Duration = Duration::from_secs(60);
+
 /// What was found under a key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loaded {
     /// Nothing: never there, ended, or expired and reclaimed.
     Absent,
+    /// Nothing any more: within the last minute another session took its place, by a rotation or at a login, and the browser
+    /// that held it got that one's cookie.
+    Replaced,
     /// A record whose idle limit has run out and that is not reclaimed yet.
     Expired(Box<Record>),
     /// A record within its idle limit, as it was before this load.
@@ -163,6 +177,17 @@ pub enum Committed {
     },
     /// There is no live record under the key. Nothing was written.
     Gone,
+}
+
+/// What ending a session came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// There was a record, live or expired, and it is gone.
+    Removed,
+    /// There was none.
+    Absent,
+    /// There was none any more: within the last minute [another took its place](Loaded::Replaced), and lives on.
+    Replaced,
 }
 
 /// An owner's revocation epoch.
@@ -190,7 +215,7 @@ pub struct Admission<'a> {
     pub epoch: Epoch,
     /// How many sessions the owner may have, this one included. Those past either of their limits do not count.
     pub cap: SessionCap,
-    /// The session that this one replaces: it ends, live or not, and whoever's it is.
+    /// The session that this one replaces: it ends, live, expired or unknown, and whoever's it is.
     pub replaces: Option<Replaced<'a>>,
 }
 
@@ -201,8 +226,10 @@ pub struct Replaced<'a> {
     pub key: &'a SessionKey,
     /// Its owner, if it has one.
     pub owner: Option<&'a OwnerId>,
-    /// Whether its data, as it is in the store at that moment, moves to the new session. Only if it is live.
-    pub carry_data: bool,
+    /// If its data moves to the new session: what changes on the way. The new session's data is then that of the replaced
+    /// one, as it is in the store at that moment, with this delta applied ([`Delta::apply`]; its metadata does not count). If
+    /// the replaced session is not live, the delta is applied to no data. The record's own data is disregarded.
+    pub carry: Option<&'a Delta>,
 }
 
 /// What became of a login.

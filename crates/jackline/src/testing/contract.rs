@@ -87,6 +87,7 @@ macro_rules! store_contract {
                 of_concurrent_creations_of_one_key_one_wins,
                 commit_on_absent_is_gone_and_creates_nothing,
                 commit_after_end_is_gone_and_resurrects_nothing,
+                a_delta_for_one_version_is_refused_for_every_other,
                 every_commit_counts_the_version_up,
                 commit_replaces_metadata_only_when_the_delta_brings_some,
                 readers_see_a_commit_whole_or_not_at_all,
@@ -131,6 +132,8 @@ macro_rules! store_contract {
             }
             rotation {
                 rotating_moves_everything_and_kills_the_old_key,
+                an_old_key_is_known_to_have_given_way_for_a_minute,
+                an_ended_session_has_not_given_way_to_another,
                 rotating_applies_the_delta_on_the_way,
                 a_rotated_session_stays_in_its_owners_index,
                 rotating_what_is_gone_creates_nothing,
@@ -151,6 +154,7 @@ macro_rules! store_contract {
                 a_login_from_before_a_revocation_writes_and_ends_nothing,
                 a_login_ends_the_visitors_session_that_it_replaces,
                 a_login_ends_the_session_that_it_replaces_whoevers_it_is,
+                a_login_whose_carried_delta_is_refused_does_not_happen,
                 nothing_is_carried_from_an_expired_or_unknown_session,
                 commits_racing_a_login_that_carries_are_carried_or_gone,
                 the_oldest_login_is_pruned_and_named,

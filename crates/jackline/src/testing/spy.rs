@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use crate::lifecycle::{Delta, OwnerId, Record, UnixMs};
 use crate::store::{
-    Admission, Admitted, Committed, Durability, Epoch, Listed, Loaded, Page, Store, StoreError,
-    StoreFuture,
+    Admission, Admitted, Committed, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
+    StoreError, StoreFuture,
 };
 use crate::token::SessionKey;
 
@@ -196,10 +196,15 @@ impl Store for SpyStore {
         )
     }
 
-    fn end<'a>(&'a self, key: &'a SessionKey, owner: Option<&'a OwnerId>) -> StoreFuture<'a, bool> {
+    fn end<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        owner: Option<&'a OwnerId>,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Ended> {
         self.call(
             "end",
-            Box::pin(async move { self.inner.end(key, owner).await }),
+            Box::pin(async move { self.inner.end(key, owner, now).await }),
         )
     }
 

@@ -354,9 +354,16 @@ async fn a_logout_with_a_dead_cookie_leaves_the_browsers_cookie_alone() {
     let mut old = alice.thief();
     alice.log_in("alice").await;
     let answer = old.post("/logout").await;
-    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.status, 401,
+        "who has another cookie by now is not logged out"
+    );
     assert!(answer.keeps_cookie());
     assert_eq!(answer.header("clear-site-data"), None);
+    site.wait(Duration::from_secs(61));
+    let answer = old.post("/logout").await;
+    assert_eq!(answer.status, 200, "an unknown cookie is nobody's");
+    assert!(answer.keeps_cookie());
     assert_eq!(alice.user().await.as_deref(), Some("alice"));
 }
 
@@ -596,6 +603,76 @@ async fn a_look_that_is_under_way_when_the_response_leaves_is_too_late() {
     let outcome = receiver.await.unwrap().await.unwrap();
     assert!(matches!(outcome, Err(SessionError::TooLate)), "{outcome:?}");
     assert_eq!(alice.data().await, json!({}));
+}
+
+/// What a browser is told by one server while another of the same site ends or replaces its session. As long as a request takes,
+/// time passes.
+async fn meanwhile_elsewhere(
+    site: &Site,
+    gate: &Gate,
+    path: &str,
+    ending: &str,
+    alice: &mut Browser,
+) -> Answer {
+    let running = begin(alice, gate, path).await;
+    let here = std::mem::replace(&mut alice.site, site.beside(|engine| engine));
+    end_by(ending, alice).await;
+    site.wait(Duration::from_millis(3));
+    alice.site = here;
+    end(gate, running).await
+}
+
+// Proves: J10
+#[tokio::test]
+async fn what_another_server_has_ended_or_replaced_is_not_renewed_here() {
+    for ending in ENDINGS {
+        let (site, gate) = slow_site(None);
+        let mut alice = site.logged_in("alice").await;
+        site.wait(STEP);
+        let answer = meanwhile_elsewhere(&site, &gate, "/slow-read", ending, &mut alice).await;
+        assert_eq!(answer.status, 200, "{ending}: what it read was true");
+        assert!(answer.keeps_cookie(), "{ending}: {answer:?}");
+    }
+    let (site, gate) = slow_site(None);
+    let alice = site.logged_in("alice").await;
+    site.wait(STEP);
+    let running = begin(&alice, &gate, "/slow-read").await;
+    site.wait(Duration::from_millis(3));
+    let answer = end(&gate, running).await;
+    assert!(answer.gives_cookie(), "what lives is renewed: {answer:?}");
+}
+
+// Proves: J10
+#[tokio::test]
+async fn a_cookie_that_another_server_has_given_is_neither_removed_nor_replaced_here() {
+    for path in ["/slow-read", "/slow-write"] {
+        let (site, gate) = slow_site(None);
+        let mut alice = site.logged_in("alice").await.hoarding();
+        site.wait(HOUR);
+        // The session has expired: the answer would remove its cookie, or give a visitor's.
+        let answer = meanwhile_elsewhere(&site, &gate, path, "login", &mut alice).await;
+        assert!(answer.keeps_cookie(), "{path}: {answer:?}");
+        assert_eq!(alice.user().await.as_deref(), Some("alice"), "{path}");
+    }
+}
+
+// Proves: J2, J10
+#[tokio::test]
+async fn a_request_with_a_token_that_another_server_has_replaced_is_refused_here() {
+    for ending in ["rotate", "step-up", "login"] {
+        for path in ["/slow-logout", "/slow-write"] {
+            let (site, gate) = slow_site(None);
+            let mut alice = site.logged_in("alice").await;
+            let mut late = alice.thief();
+            let answer = meanwhile_elsewhere(&site, &gate, path, ending, &mut alice).await;
+            assert_eq!(answer.status, 401, "{ending}, {path}: {answer:?}");
+            assert!(answer.keeps_cookie(), "{ending}, {path}: {answer:?}");
+            let answer = late.get("/views").await;
+            assert_eq!(answer.status, 401, "{ending}: {answer:?}");
+            assert!(answer.keeps_cookie(), "{ending}: {answer:?}");
+            assert_eq!(alice.user().await.as_deref(), Some("alice"), "{ending}");
+        }
+    }
 }
 
 // Proves: J10

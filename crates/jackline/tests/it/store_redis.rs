@@ -16,8 +16,8 @@ use jackline::lifecycle::{
 use jackline::origin::Origin;
 use jackline::store::redis::{RedisOptions, RedisStore};
 use jackline::store::{
-    Admission, Admitted, Committed, Cursor, Durability, Epoch, Loaded, Page, Replaced, Store,
-    StoreError,
+    Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Loaded, Page, Replaced,
+    Store, StoreError,
 };
 use jackline::token::{Bucket, SessionKey, SessionToken};
 use redis::aio::MultiplexedConnection;
@@ -115,10 +115,20 @@ async fn an_owner_whose_sessions_have_ended_leaves_nothing_that_stays_for_ever()
         assert!(ttl > 0, "{name} never expires");
     }
 
-    assert!(redis.store.end(&first, Some(&alice)).await.unwrap());
-    assert!(!redis.store.end(&first, Some(&alice)).await.unwrap());
-    assert!(redis.store.end(&rotated, Some(&alice)).await.unwrap());
-    assert_eq!(redis.keys("*").await, Vec::<String>::new());
+    for (key, expected) in [
+        (&first, Ended::Removed),
+        (&first, Ended::Absent),
+        (&rotated, Ended::Removed),
+    ] {
+        let ended = redis.store.end(key, Some(&alice), now).await.unwrap();
+        assert_eq!(ended, expected);
+    }
+    let left = redis.keys("*").await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(left[0].starts_with("sess-moved:"), "{left:?}");
+    let ttl: i64 = redis.ask(&["PTTL", &left[0]]).await;
+    assert!((50_000..=60_000).contains(&ttl), "{ttl}");
+    let _: i64 = redis.ask(&["DEL", &left[0]]).await;
 
     redis.log_in(&alice, now).await;
     assert_eq!(redis.store.end_all(&alice, None, now).await.unwrap(), 1);
@@ -237,11 +247,12 @@ async fn a_login_replaces_a_visitors_session_and_may_carry_its_data_as_it_is_by_
         .unwrap();
     let key = owned_key(&alice, 1);
     let record = Record::logged_in(identity(&alice), &Policy::default(), Origin::default(), now);
+    let delta = Delta::default();
     let mut login = admission(&key, &record, &alice);
     login.replaces = Some(Replaced {
         key: &visitor,
         owner: None,
-        carry_data: true,
+        carry: Some(&delta),
     });
     redis.store.admit(&login, now).await.unwrap();
     let kept = redis.record(&key, now).await;
@@ -249,7 +260,7 @@ async fn a_login_replaces_a_visitors_session_and_may_carry_its_data_as_it_is_by_
     assert_eq!(kept.owner(), Some(&alice));
     assert_eq!(
         redis.store.load(&visitor, MINUTE, now).await.unwrap(),
-        Loaded::Absent
+        Loaded::Replaced
     );
 
     // Another user logs in over it: the session goes, and its entry in the index of the first user with it.
@@ -259,7 +270,7 @@ async fn a_login_replaces_a_visitors_session_and_may_carry_its_data_as_it_is_by_
     login.replaces = Some(Replaced {
         key: &key,
         owner: Some(&alice),
-        carry_data: false,
+        carry: None,
     });
     redis.store.admit(&login, now).await.unwrap();
     assert!(redis.record(&next, now).await.data.is_empty());
@@ -371,12 +382,13 @@ async fn every_method_is_one_round_trip() {
         }
         let store = &redis.store;
         let epoch = store.epoch(&alice, now).await.unwrap();
+        let delta = Delta::default();
         let mut admission = admission(&key, &login, &alice);
         admission.epoch = epoch;
         admission.replaces = Some(Replaced {
             key: &visitor,
             owner: None,
-            carry_data: true,
+            carry: Some(&delta),
         });
         store.admit(&admission, now).await.unwrap();
         store
@@ -385,7 +397,7 @@ async fn every_method_is_one_round_trip() {
             .unwrap();
         let listed = store.list(&alice, Page::first(), now).await.unwrap();
         assert_eq!(listed.sessions.len(), 1);
-        store.end(&rotated, Some(&alice)).await.unwrap();
+        store.end(&rotated, Some(&alice), now).await.unwrap();
         store.end_all(&alice, None, now).await.unwrap();
         store.ping().await.unwrap();
         if round == 1 {

@@ -106,16 +106,13 @@ async fn what_one_process_ends_is_gone_for_the_other_at_once() {
         one.create(&key(n), &visitor()).await.unwrap();
         assert!(data(&two, &key(n)).await.is_empty());
     }
-    one.end(&key(1), None).await.unwrap();
+    one.end(&key(1), None, now()).await.unwrap();
     let delta = increment("n");
     one.rotate(&key(2), &key(3), None, &delta, now())
         .await
         .unwrap();
-    for n in 1..=2 {
-        assert_eq!(
-            two.load(&key(n), STEP, now()).await.unwrap(),
-            Loaded::Absent
-        );
+    for (n, trace) in [(1, Loaded::Absent), (2, Loaded::Replaced)] {
+        assert_eq!(two.load(&key(n), STEP, now()).await.unwrap(), trace);
         assert_eq!(
             two.commit(&key(n), &delta, now()).await.unwrap(),
             Committed::Gone

@@ -1,9 +1,9 @@
--- KEYS: session, index, epoch, [replaced session, [its index]]
+-- KEYS: session, index, epoch, [replaced session, note that it was replaced, [its index]]
 -- ARGV: now, epoch, at the cap (`prune`, `refuse` or `allow`), cap, line, member, started, prefix of the owner's session
--- keys, replaced member or '', whether its data moves along (`1`)
+-- keys, replaced member or '', [data part of a delta, if the data moves along]
 --
 -- Decides first and writes then, so that whatever stops it, stops it before the first write.
-local session, index, epoch, replaced, replaced_index = unpack(KEYS)
+local session, index, epoch, replaced, note, replaced_index = unpack(KEYS)
 local now, at_cap, cap, line, member = tonumber(ARGV[1]), ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local started, prefix, replaced_member = ARGV[7], ARGV[8], ARGV[9]
 
@@ -43,21 +43,28 @@ if full and at_cap == 'refuse' and #others >= cap then
 end
 
 local record = read(line)
-if replaced and ARGV[10] == '1' then
+if replaced and ARGV[10] then
+  local data, version = '{}', nil
   local old_line = redis.call('GET', replaced)
   local old = old_line and read(old_line)
   if old_line and not old then
     return { 'corrupt' }
   end
   if old and now < idle_deadline(old) then
-    line = string.sub(line, 1, record.data_at - 1) .. string.sub(old_line, old.data_at)
+    data, version = string.sub(old_line, old.data_at), old.version
   end
+  local moved, reason = apply_to_data(data, version, 10)
+  if not moved then
+    return { reason }
+  end
+  line = string.sub(line, 1, record.data_at - 1) .. moved
 end
 
 redis.call('SET', session, line, 'PX', string.format('%.0f', idle_deadline(record) - now))
 enter(index, started, member, record, now)
 if replaced then
   redis.call('DEL', replaced)
+  note_replaced(note, now)
   leave(index, replaced_member)
   if replaced_index then
     leave(replaced_index, replaced_member)

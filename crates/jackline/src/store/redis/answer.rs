@@ -49,6 +49,7 @@ impl Answer {
             b"corrupt" => CorruptRecord::new("the record is not one that Jackline wrote").into(),
             b"not a counter" => DeltaError::NotACounter.into(),
             b"out of range" => DeltaError::CounterOutOfRange.into(),
+            b"outdated" => DeltaError::Outdated.into(),
             b"too large" => DeltaError::TooLarge.into(),
             _ => unexpected(),
         }

@@ -1,7 +1,16 @@
--- Applies the delta that begins at ARGV[at] (new metadata or '', then what `splice` reads) to a live record. Returns the
--- new line, how long it is to be kept from now, and the answer: `applied` and the counters. Or nil and why not.
+-- Applies the data part of the delta that begins at ARGV[at] (the version that it is for or '', then what `splice` reads) to
+-- `data`, which is of a record at `version`, or nil if there is none. Returns the new data and the counters, or nil and why not.
+local function apply_to_data(data, version, at)
+  if ARGV[at] ~= '' and tonumber(ARGV[at]) ~= version then
+    return nil, 'outdated'
+  end
+  return splice(data, ARGV, at + 1)
+end
+
+-- Applies the delta that begins at ARGV[at] (new metadata or '', then its data part) to a live record. Returns the new line,
+-- how long it is to be kept from now, and the answer: `applied` and the counters. Or nil and why not.
 local function apply(line, record, now, at)
-  local data, counters = splice(string.sub(line, record.data_at), ARGV, at + 1)
+  local data, counters = apply_to_data(string.sub(line, record.data_at), record.version, at + 1)
   if not data then
     return nil, counters
   end

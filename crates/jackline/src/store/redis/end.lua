@@ -1,6 +1,9 @@
--- KEYS: session, [index] · ARGV: member
+-- KEYS: session, note that it was replaced, [index] · ARGV: member, now
 local ended = redis.call('DEL', KEYS[1])
-if KEYS[2] then
-  leave(KEYS[2], ARGV[1])
+if KEYS[3] then
+  leave(KEYS[3], ARGV[1])
 end
-return { ended == 1 and 'ended' or 'absent' }
+if ended == 1 then
+  return { 'removed' }
+end
+return { is_replaced(KEYS[2], tonumber(ARGV[2])) and 'replaced' or 'absent' }

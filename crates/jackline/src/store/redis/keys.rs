@@ -7,6 +7,7 @@
 //! | `sess:{AbC}<digest>` | a session, as one line |
 //! | `sess-owner:{AbC}<digest of the owner>` | the owner's index: a sorted set of session digests, by login |
 //! | `sess-epoch:{AbC}<digest of the owner>` | the owner's revocation epoch, for an hour |
+//! | `sess-moved:{AbC}<digest>` | for a minute: that this session gave way to another |
 //! | `sess-ping` | proof, for a second, that a write is taken |
 //!
 //! `KEYS sess:*` shows sessions and nothing else. Every name runs out by itself.
@@ -41,6 +42,12 @@ impl Names {
 
     pub(super) fn session(&self, key: &SessionKey) -> String {
         self.sessions_in(key.bucket()) + &member(key)
+    }
+
+    /// The note that a session gave way to another.
+    pub(super) fn moved(&self, key: &SessionKey) -> String {
+        let tag = tag(key.bucket());
+        format!("{}-moved:{{{tag}}}{}", self.stem(), member(key))
     }
 
     /// What comes before the member in the name of every session of a bucket.
@@ -116,12 +123,17 @@ mod tests {
             rest.split_once('}').unwrap().0.to_owned()
         };
         let session = names.session(&key);
-        let (index, epoch) = (names.index(&owner()), names.epoch(&owner()));
+        let (index, epoch, moved) = (
+            names.index(&owner()),
+            names.epoch(&owner()),
+            names.moved(&key),
+        );
         assert!(session.starts_with("sess:{"), "{session}");
         assert_eq!(session.len(), "sess:{AbC}".len() + 43);
         assert_eq!(tag(&session), tag(&index));
         assert_eq!(tag(&session), tag(&epoch));
-        for other in [index, epoch, names.ping()] {
+        assert_eq!(tag(&session), tag(&moved));
+        for other in [index, epoch, moved, names.ping()] {
             assert!(!other.starts_with("sess:"), "{other}");
             assert!(!other.contains("user-1001"), "{other}");
         }

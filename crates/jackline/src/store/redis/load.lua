@@ -1,7 +1,7 @@
--- KEYS: session · ARGV: now, step
+-- KEYS: session, note that it was replaced · ARGV: now, step
 local line = redis.call('GET', KEYS[1])
 if not line then
-  return { 'absent' }
+  return { is_replaced(KEYS[2], tonumber(ARGV[1])) and 'replaced' or 'absent' }
 end
 local now, step = tonumber(ARGV[1]), tonumber(ARGV[2])
 local record = read(line)

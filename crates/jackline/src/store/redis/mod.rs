@@ -28,10 +28,10 @@ use redis::Value;
 use self::answer::{Answer, number, unexpected};
 use self::keys::{Names, from_member, member};
 use self::link::Link;
-use self::scripts::{Call, Scripts, with_delta};
+use self::scripts::{Call, Scripts, with_data_part, with_delta};
 use super::codec::line;
 use super::{
-    Admission, Admitted, Committed, Cursor, Durability, Epoch, Listed, Loaded, Page, Store,
+    Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
     StoreError, StoreFuture,
 };
 use crate::lifecycle::{Delta, OwnerId, Record, SessionCap, UnixMs};
@@ -153,6 +153,7 @@ impl RedisStore {
             .load
             .call()
             .key(self.names.session(key))
+            .key(self.names.moved(key))
             .number(now.as_millis())
             .number(whole_millis(step));
         let answer = self.run(call).await?;
@@ -162,6 +163,7 @@ impl RedisStore {
         };
         match answer.word() {
             b"absent" => Ok(Loaded::Absent),
+            b"replaced" => Ok(Loaded::Replaced),
             b"expired" => Ok(Loaded::Expired(record()?)),
             b"live" => Ok(Loaded::Live {
                 record: record()?,
@@ -203,7 +205,8 @@ impl RedisStore {
             .rotate
             .call()
             .key(self.names.session(old))
-            .key(self.names.session(new));
+            .key(self.names.session(new))
+            .key(self.names.moved(old));
         if let Some(owner) = owner {
             call = call.key(self.index_for(new, owner)?);
         }
@@ -230,7 +233,9 @@ impl RedisStore {
             .key(self.index_for(key, owner)?)
             .key(self.names.epoch(owner));
         if let Some(replaced) = &admission.replaces {
-            call = call.key(self.names.session(replaced.key));
+            call = call
+                .key(self.names.session(replaced.key))
+                .key(self.names.moved(replaced.key));
             if let Some(other) = replaced.owner.filter(|other| other != owner) {
                 call = call.key(self.names.index(other));
             }
@@ -240,11 +245,8 @@ impl RedisStore {
             SessionCap::RefuseNewest(cap) => ("refuse", cap),
             SessionCap::Unlimited => ("allow", 0),
         };
-        let (replaced, carry) = match &admission.replaces {
-            Some(replaced) => (member(replaced.key), replaced.carry_data),
-            None => (String::new(), false),
-        };
-        let call = call
+        let replaced = admission.replaces.as_ref();
+        let mut call = call
             .number(now.as_millis())
             .number(admission.epoch.0)
             .arg(at_cap)
@@ -253,8 +255,10 @@ impl RedisStore {
             .arg(member(key))
             .number(record.meta.started.as_millis())
             .arg(self.names.sessions_in(key.bucket()))
-            .arg(replaced)
-            .arg(if carry { "1" } else { "0" });
+            .arg(replaced.map_or_else(String::new, |replaced| member(replaced.key)));
+        if let Some(delta) = replaced.and_then(|replaced| replaced.carry) {
+            call = with_data_part(call, delta);
+        }
         let answer = self.run(call).await?;
         match answer.word() {
             b"done" => {
@@ -271,15 +275,27 @@ impl RedisStore {
         }
     }
 
-    async fn end(&self, key: &SessionKey, owner: Option<&OwnerId>) -> Result<bool, StoreError> {
-        let mut call = self.scripts.end.call().key(self.names.session(key));
+    async fn end(
+        &self,
+        key: &SessionKey,
+        owner: Option<&OwnerId>,
+        now: UnixMs,
+    ) -> Result<Ended, StoreError> {
+        let mut call = self
+            .scripts
+            .end
+            .call()
+            .key(self.names.session(key))
+            .key(self.names.moved(key));
         if let Some(owner) = owner {
             call = call.key(self.names.index(owner));
         }
-        let answer = self.run(call.arg(member(key))).await?;
+        let call = call.arg(member(key)).number(now.as_millis());
+        let answer = self.run(call).await?;
         match answer.word() {
-            b"ended" => Ok(true),
-            b"absent" => Ok(false),
+            b"removed" => Ok(Ended::Removed),
+            b"absent" => Ok(Ended::Absent),
+            b"replaced" => Ok(Ended::Replaced),
             _ => Err(answer.refusal()),
         }
     }
@@ -423,8 +439,13 @@ impl Store for RedisStore {
         Box::pin(self.admit(admission, now))
     }
 
-    fn end<'a>(&'a self, key: &'a SessionKey, owner: Option<&'a OwnerId>) -> StoreFuture<'a, bool> {
-        Box::pin(self.end(key, owner))
+    fn end<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        owner: Option<&'a OwnerId>,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Ended> {
+        Box::pin(self.end(key, owner, now))
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, _now: UnixMs) -> StoreFuture<'a, Epoch> {

@@ -108,17 +108,25 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             create: script!("record.lua", "index.lua", "create.lua"),
-            load: script!("record.lua", "load.lua"),
+            load: script!("record.lua", "replaced.lua", "load.lua"),
             commit: script!("record.lua", "splice.lua", "apply.lua", "commit.lua"),
             rotate: script!(
                 "record.lua",
                 "splice.lua",
                 "apply.lua",
                 "index.lua",
+                "replaced.lua",
                 "rotate.lua"
             ),
-            admit: script!("record.lua", "index.lua", "admit.lua"),
-            end: script!("index.lua", "end.lua"),
+            admit: script!(
+                "record.lua",
+                "splice.lua",
+                "apply.lua",
+                "index.lua",
+                "replaced.lua",
+                "admit.lua"
+            ),
+            end: script!("index.lua", "replaced.lua", "end.lua"),
             end_all: script!("end_all.lua"),
             list: script!("record.lua", "list.lua"),
             sample: script!("sample.lua"),
@@ -126,11 +134,17 @@ impl Scripts {
     }
 }
 
-/// Adds what `apply.lua` reads.
+/// Adds what `apply` of `apply.lua` reads.
 pub(super) fn with_delta<'a>(call: Call<'a>, delta: &Delta) -> Call<'a> {
     let meta = delta.meta().map(encode_meta);
+    with_data_part(call.arg(meta.unwrap_or_default()), delta)
+}
+
+/// Adds what `apply_to_data` of `apply.lua` reads.
+pub(super) fn with_data_part<'a>(call: Call<'a>, delta: &Delta) -> Call<'a> {
+    let version = delta.version().map(|version| version.to_string());
     let mut call = call
-        .arg(meta.unwrap_or_default())
+        .arg(version.unwrap_or_default())
         .arg(if delta.clears() { "1" } else { "0" })
         .number(delta.max_data_bytes() as u64);
     for (name, op) in delta.ops() {

@@ -11,7 +11,8 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
 /// `JLS1`: says whose file it is.
 const APPLICATION_ID: i64 = 0x4a4c_5331;
-const SCHEMA_VERSION: i64 = 1;
+/// How many of [`MIGRATIONS`] the file has seen.
+const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// How long a statement waits for another process's transaction. Well under the engine's own time-out, so that the reason is
 /// reported rather than guessed.
@@ -180,8 +181,11 @@ fn prepare(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(wrap)?;
     // Again, now that nobody else can be creating the tables.
-    if check_owner(&transaction, path)? == 0 {
-        transaction.execute_batch(SCHEMA).map_err(wrap)?;
+    let found = check_owner(&transaction, path)?;
+    if found < SCHEMA_VERSION {
+        for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+            transaction.execute_batch(migration).map_err(wrap)?;
+        }
         transaction
             .pragma_update(None, "application_id", APPLICATION_ID)
             .map_err(wrap)?;
@@ -270,11 +274,14 @@ fn check_owner(db: &Connection, path: &Path) -> Result<i64, SqliteOpenError> {
     Ok(found)
 }
 
+/// What each version of the schema adds to the one before.
+const MIGRATIONS: [&str; 2] = [SESSIONS, REPLACED];
+
 /// Not `WITHOUT ROWID`: rows are some hundred bytes and up to a quarter of a megabyte, and such a table would keep them in the
 /// inner pages of its tree, where a look-up wants small keys.
 ///
 /// `key` is the bucket, big-endian, and the digest, so that it sorts as `SessionKey` does. All times are milliseconds.
-const SCHEMA: &str = "
+const SESSIONS: &str = "
 CREATE TABLE sessions (
     key BLOB NOT NULL UNIQUE,
     owner TEXT,
@@ -295,6 +302,15 @@ CREATE TABLE owners (
     set_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX owners_by_age ON owners (set_at);
+";
+
+/// Keys that gave way to others, and until when that is remembered.
+const REPLACED: &str = "
+CREATE TABLE replaced (
+    key BLOB NOT NULL PRIMARY KEY,
+    until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX replaced_by_age ON replaced (until);
 ";
 
 #[cfg(test)]

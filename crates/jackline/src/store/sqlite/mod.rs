@@ -23,7 +23,8 @@ pub use connection::SqliteOpenError;
 
 use self::worker::{Reader, Writer};
 use super::{
-    Admission, Admitted, Committed, Durability, Epoch, Listed, Loaded, Page, Store, StoreFuture,
+    Admission, Admitted, Committed, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
+    StoreFuture,
 };
 use crate::lifecycle::{Delta, OwnerId, Record, UnixMs};
 use crate::token::SessionKey;
@@ -159,9 +160,10 @@ impl Store for SqliteStore {
         &'a self,
         key: &'a SessionKey,
         _owner: Option<&'a OwnerId>,
-    ) -> StoreFuture<'a, bool> {
+        now: UnixMs,
+    ) -> StoreFuture<'a, Ended> {
         let key = *key;
-        self.writer.run(move |db| tables::end(db, &key))
+        self.writer.run(move |db| tables::end(db, &key, now))
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, _now: UnixMs) -> StoreFuture<'a, Epoch> {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
 
-use crate::lifecycle::{Delta, OwnerId, Record, SessionCap, UnixMs};
+use crate::lifecycle::{Data, Delta, OwnerId, Record, SessionCap, UnixMs};
 use crate::store::codec::{clocks, decode, encode_meta};
 use crate::store::{
-    Admission, Admitted, Committed, CorruptRecord, Cursor, Epoch, Listed, Loaded, Page, StoreError,
+    Admission, Admitted, Committed, CorruptRecord, Cursor, Ended, Epoch, Listed, Loaded, Page,
+    REPLACED_KEPT, StoreError,
 };
 use crate::token::{Bucket, SessionKey};
 
@@ -26,6 +27,7 @@ pub(super) fn create(db: &Connection, key: &SessionKey, record: &Record) -> Resu
 
 pub(super) fn load(db: &Connection, key: &SessionKey, now: UnixMs) -> Result<Loaded> {
     Ok(match find(db, key)? {
+        None if is_replaced(db, key, now)? => Loaded::Replaced,
         None => Loaded::Absent,
         Some(record) if record.clocks.idle_expired(now) => Loaded::Expired(Box::new(record)),
         Some(record) => Loaded::Live {
@@ -83,6 +85,7 @@ pub(super) fn rotate(
     };
     let counters = record.commit(delta, now)?;
     update(db, old, new, &record)?;
+    note_replaced(db, old, now)?;
     Ok(Committed::Applied { counters })
 }
 
@@ -93,7 +96,7 @@ pub(super) struct Login {
     owner: OwnerId,
     epoch: Epoch,
     cap: SessionCap,
-    replaces: Option<(SessionKey, bool)>,
+    replaces: Option<(SessionKey, Option<Delta>)>,
 }
 
 impl Login {
@@ -107,7 +110,7 @@ impl Login {
             replaces: admission
                 .replaces
                 .as_ref()
-                .map(|replaced| (*replaced.key, replaced.carry_data)),
+                .map(|replaced| (*replaced.key, replaced.carry.cloned())),
         }
     }
 }
@@ -121,7 +124,9 @@ pub(super) fn admit(db: &Connection, login: &Login, now: UnixMs) -> Result<Admit
     }
     let others = || -> Result<Vec<SessionKey>> {
         let mut keys = live_keys(db, &login.owner, now)?;
-        keys.retain(|key| login.replaces.is_none_or(|(replaced, _)| *key != replaced));
+        if let Some((replaced, _)) = &login.replaces {
+            keys.retain(|key| key != replaced);
+        }
         Ok(keys)
     };
     let pruned = match login.cap {
@@ -136,24 +141,29 @@ pub(super) fn admit(db: &Connection, login: &Login, now: UnixMs) -> Result<Admit
         }
     };
     let mut record = login.record.clone();
-    if let Some((replaced, carry_data)) = login.replaces {
-        if carry_data && let Some(old) = find_live(db, &replaced, now)? {
-            record.data = old.data;
+    if let Some((replaced, carry)) = &login.replaces {
+        if let Some(delta) = carry {
+            let old = find_live(db, replaced, now)?;
+            delta.check_version(old.as_ref().map(|old| old.clocks.version))?;
+            record.data = old.map_or_else(Data::new, |old| old.data);
+            delta.apply(&mut record.data)?;
         }
-        end(db, &replaced)?;
+        remove(db, replaced)?;
+        note_replaced(db, replaced, now)?;
     }
     for key in &pruned {
-        end(db, key)?;
+        remove(db, key)?;
     }
     insert(db, &login.key, &record)?;
     Ok(Admitted::Done { pruned })
 }
 
-pub(super) fn end(db: &Connection, key: &SessionKey) -> Result<bool> {
-    let ended = db
-        .prepare_cached("DELETE FROM sessions WHERE key = ?1")?
-        .execute([Key(*key)])?;
-    Ok(ended > 0)
+pub(super) fn end(db: &Connection, key: &SessionKey, now: UnixMs) -> Result<Ended> {
+    Ok(match remove(db, key)? {
+        true => Ended::Removed,
+        false if is_replaced(db, key, now)? => Ended::Replaced,
+        false => Ended::Absent,
+    })
 }
 
 /// The owner's epoch; zero if nothing was revoked in the last hour. [`reclaim`] forgets it after that.
@@ -210,7 +220,7 @@ pub(super) fn end_all(
     Ok(ended as u64)
 }
 
-/// Removes up to `limit` sessions that ran out, and up to as many epochs that are older than [`EPOCH_KEPT`].
+/// Removes up to `limit` sessions that ran out, and up to as many epochs older than [`EPOCH_KEPT`] and notes of replaced keys.
 pub(super) fn reclaim(db: &Connection, limit: u32, now: UnixMs) -> Result<u64> {
     let gone = db
         .prepare_cached(
@@ -227,6 +237,11 @@ pub(super) fn reclaim(db: &Connection, limit: u32, now: UnixMs) -> Result<u64> {
          (SELECT owner FROM owners WHERE set_at < ?1 ORDER BY set_at LIMIT ?2)",
     )?
     .execute(params![forgotten, limit])?;
+    db.prepare_cached(
+        "DELETE FROM replaced WHERE key IN
+         (SELECT key FROM replaced WHERE until <= ?1 ORDER BY until LIMIT ?2)",
+    )?
+    .execute(params![now.as_millis(), limit])?;
     Ok(gone as u64)
 }
 
@@ -259,6 +274,25 @@ fn exists(db: &Connection, key: &SessionKey) -> Result<bool> {
     Ok(db
         .prepare_cached("SELECT 1 FROM sessions WHERE key = ?1")?
         .exists([Key(*key)])?)
+}
+
+fn remove(db: &Connection, key: &SessionKey) -> Result<bool> {
+    let removed = db
+        .prepare_cached("DELETE FROM sessions WHERE key = ?1")?
+        .execute([Key(*key)])?;
+    Ok(removed > 0)
+}
+
+fn note_replaced(db: &Connection, key: &SessionKey, now: UnixMs) -> Result<()> {
+    db.prepare_cached("INSERT OR REPLACE INTO replaced (key, until) VALUES (?1, ?2)")?
+        .execute(params![Key(*key), now.after(REPLACED_KEPT).as_millis()])?;
+    Ok(())
+}
+
+fn is_replaced(db: &Connection, key: &SessionKey, now: UnixMs) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM replaced WHERE key = ?1 AND until > ?2")?
+        .exists(params![Key(*key), now.as_millis()])?)
 }
 
 fn find(db: &Connection, key: &SessionKey) -> Result<Option<Record>> {

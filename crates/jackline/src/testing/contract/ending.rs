@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::scene::{Scene, increment, key_of, owner, race, set, visitor_key};
 use crate::lifecycle::Delta;
-use crate::store::{Committed, Loaded, Store};
+use crate::store::{Committed, Ended, Loaded, Store};
 
 /// Ending says once that there was something to end, and succeeds ever after.
 // Proves: J2
@@ -13,13 +13,16 @@ pub async fn ending_is_idempotent_and_true_once(store: Arc<dyn Store>) {
     let alice = owner("user-1001");
     let login = scene.log_in(&alice, scene.start).await;
     for (key, whose) in [(scene.visit("{}").await, None), (login, Some(&alice))] {
-        assert!(scene.end(&key, whose).await);
-        assert!(!scene.end(&key, whose).await);
-        assert!(!scene.end(&key, whose).await);
+        assert_eq!(scene.end(&key, whose).await, Ended::Removed);
+        assert_eq!(scene.end(&key, whose).await, Ended::Absent);
+        assert_eq!(scene.end(&key, whose).await, Ended::Absent);
         assert_eq!(scene.load(&key, scene.start).await, Loaded::Absent);
     }
-    assert!(!scene.end(&visitor_key(), None).await);
-    assert!(!scene.end(&key_of(&alice), Some(&alice)).await);
+    assert_eq!(scene.end(&visitor_key(), None).await, Ended::Absent);
+    assert_eq!(
+        scene.end(&key_of(&alice), Some(&alice)).await,
+        Ended::Absent
+    );
 }
 
 /// Ending one session takes it off its owner's list and leaves all others alone.
@@ -31,7 +34,7 @@ pub async fn ending_takes_a_session_off_its_owners_list_and_no_other(store: Arc<
     let stays = scene.log_in(&alice, scene.start).await;
     let bobs = scene.log_in(&bob, scene.start).await;
     let visitor = scene.visit("{}").await;
-    assert!(scene.end(&ended, Some(&alice)).await);
+    assert_eq!(scene.end(&ended, Some(&alice)).await, Ended::Removed);
     assert_eq!(scene.list(&alice, scene.start).await, [stays]);
     assert_eq!(scene.list(&bob, scene.start).await, [bobs]);
     for key in [stays, bobs, visitor] {
@@ -49,7 +52,8 @@ pub async fn of_concurrent_ends_one_is_told_that_there_was_a_session(store: Arc<
         async move { scene.end(&key, None).await }
     }))
     .await;
-    assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
+    let told = ended.iter().filter(|ended| **ended == Ended::Removed);
+    assert_eq!(told.count(), 1);
 }
 
 /// Whatever is committed or loaded around an end, the session is dead afterwards.
@@ -63,7 +67,7 @@ pub async fn commits_and_loads_racing_an_end_bring_nothing_back(store: Arc<dyn S
             let (scene, alice) = (scene.clone(), alice.clone());
             async move {
                 match n {
-                    12 => assert!(scene.end(&key, Some(&alice)).await, "it was there"),
+                    12 => assert_eq!(scene.end(&key, Some(&alice)).await, Ended::Removed),
                     n if n % 3 == 0 => {
                         scene.load(&key, scene.at(super::scene::STEP)).await;
                     }
@@ -95,7 +99,7 @@ pub async fn of_an_end_and_a_rotation_at_once_one_finds_the_session(store: Arc<d
             let (scene, alice) = (scene.clone(), alice.clone());
             async move {
                 if n == round % 2 {
-                    scene.end(&old, Some(&alice)).await
+                    scene.end(&old, Some(&alice)).await == Ended::Removed
                 } else {
                     let rotated = scene.rotate(&old, &new, Some(&alice), Delta::default());
                     rotated.await != Committed::Gone
@@ -105,7 +109,12 @@ pub async fn of_an_end_and_a_rotation_at_once_one_finds_the_session(store: Arc<d
         .await;
         let ended = found[round % 2];
         assert_ne!(found[0], found[1], "both found the session, or neither did");
-        assert_eq!(scene.load(&old, scene.start).await, Loaded::Absent);
+        let trace = if ended {
+            Loaded::Absent
+        } else {
+            Loaded::Replaced
+        };
+        assert_eq!(scene.load(&old, scene.start).await, trace);
         assert_eq!(scene.lives(&new, scene.start).await, !ended);
         assert_eq!(scene.list(&alice, scene.start).await.is_empty(), ended);
         scene.end(&new, Some(&alice)).await;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::scene::{
     IDLE, Login, MS, STEP, Scene, data, increment, key_of, owner, race, raw, set, visitor_key,
 };
-use crate::lifecycle::{OwnerId, SessionCap};
-use crate::store::{Admitted, Committed, Epoch, Loaded, Store};
+use crate::lifecycle::{Delta, DeltaError, OwnerId, SessionCap};
+use crate::store::{Admitted, Committed, Epoch, Loaded, Store, StoreError};
 use crate::token::SessionKey;
 
 /// A login under an epoch that is no longer the owner's is revoked: nothing is written, nothing ends, nobody is pruned.
@@ -26,7 +26,7 @@ pub async fn a_login_from_before_a_revocation_writes_and_ends_nothing(store: Arc
             .epoch(stale)
             .cap(SessionCap::PruneOldest(1))
             .replacing(cart, None)
-            .carrying();
+            .carrying(Delta::default());
         let key = login.key;
         assert_eq!(scene.admit(login, scene.start).await, Admitted::Revoked);
         assert_eq!(scene.load(&key, scene.start).await, Loaded::Absent);
@@ -50,18 +50,20 @@ pub async fn a_login_ends_the_visitors_session_that_it_replaces(store: Arc<dyn S
         let mut login = Login::new(&alice, key_of(&alice), scene.start).replacing(cart, None);
         login.record.data = data(r#"{"own":1}"#);
         if carry {
-            login = login.carrying();
+            let mut delta = increment("later", 1);
+            delta.set("since", raw("2"));
+            login = login.carrying(delta);
         }
         let (key, record) = (login.key, login.record.clone());
         assert_eq!(scene.admit(login, scene.start).await, done(&[]));
-        assert_eq!(scene.load(&cart, scene.start).await, Loaded::Absent);
+        assert_eq!(scene.load(&cart, scene.start).await, Loaded::Replaced);
         let admitted = scene.live(&key, scene.start).await;
         assert_eq!(admitted.meta, record.meta);
         assert_eq!(admitted.clocks, record.clocks);
         assert_eq!(
             admitted.data.to_json(),
             if carry {
-                r#"{"cart":["a",1.50],"later":1}"#
+                r#"{"cart":["a",1.50],"later":2,"since":2}"#
             } else {
                 r#"{"own":1}"#
             }
@@ -80,18 +82,60 @@ pub async fn a_login_ends_the_session_that_it_replaces_whoevers_it_is(store: Arc
     let login = Login::new(&alice, key_of(&alice), scene.start).replacing(bobs, Some(&bob));
     let first = login.key;
     assert_eq!(scene.admit(login, scene.start).await, done(&[]));
-    assert_eq!(scene.load(&bobs, scene.start).await, Loaded::Absent);
+    assert_eq!(scene.load(&bobs, scene.start).await, Loaded::Replaced);
     assert_eq!(scene.list(&bob, scene.start).await, [bobs_other]);
     assert_eq!(scene.list(&alice, scene.start).await, [first]);
 
     let login = Login::new(&alice, key_of(&alice), scene.at(MS)).replacing(first, Some(&alice));
     let second = login.key;
     assert_eq!(scene.admit(login, scene.start).await, done(&[]));
-    assert_eq!(scene.load(&first, scene.start).await, Loaded::Absent);
+    assert_eq!(scene.load(&first, scene.start).await, Loaded::Replaced);
     assert_eq!(scene.list(&alice, scene.start).await, [second]);
 }
 
-/// Replacing what is expired or was never there is a plain login: no data comes along, and nothing comes back.
+/// A login whose carried delta cannot be applied does not happen, and neither does one whose delta was made for another version
+/// of what it replaces, or for what is not live.
+// Proves: J2, J3, J8
+pub async fn a_login_whose_carried_delta_is_refused_does_not_happen(store: Arc<dyn Store>) {
+    let scene = Scene::new(store);
+    let alice = owner("user-1001");
+    let cart = scene.visit(r#"{"text":"x"}"#).await;
+    scene.commit(&cart, &set("a", "1")).await;
+    let for_version = |version| {
+        let mut delta = set("b", "2");
+        delta.only_for_version(version);
+        delta
+    };
+    let refusals = [
+        (cart, increment("text", 1), DeltaError::NotACounter),
+        (cart, for_version(0), DeltaError::Outdated),
+        (visitor_key(), for_version(0), DeltaError::Outdated),
+    ];
+    for (old, delta, expected) in refusals {
+        let login = Login::new(&alice, key_of(&alice), scene.start)
+            .replacing(old, None)
+            .carrying(delta);
+        let key = login.key;
+        let refused = scene.try_admit(login, scene.start).await;
+        assert!(
+            matches!(refused, Err(StoreError::Refused(error)) if error == expected),
+            "{refused:?}"
+        );
+        assert_eq!(scene.load(&key, scene.start).await, Loaded::Absent);
+        assert!(scene.list(&alice, scene.start).await.is_empty());
+        assert_ne!(scene.load(&old, scene.start).await, Loaded::Replaced);
+    }
+    assert_eq!(scene.data(&cart).await, r#"{"text":"x","a":1}"#);
+    let login = Login::new(&alice, key_of(&alice), scene.start)
+        .replacing(cart, None)
+        .carrying(for_version(1));
+    let key = login.key;
+    assert_eq!(scene.admit(login, scene.start).await, done(&[]));
+    assert_eq!(scene.data(&key).await, r#"{"text":"x","a":1,"b":2}"#);
+}
+
+/// Replacing what is expired or was never there is a plain login: no data comes along, and nothing comes back. The browser that presented
+/// it has another cookie now all the same, and that is remembered.
 // Proves: J2, J5
 pub async fn nothing_is_carried_from_an_expired_or_unknown_session(store: Arc<dyn Store>) {
     let scene = Scene::new(store);
@@ -101,16 +145,16 @@ pub async fn nothing_is_carried_from_an_expired_or_unknown_session(store: Arc<dy
     for old in [expired, visitor_key()] {
         let mut login = Login::new(&alice, key_of(&alice), now)
             .replacing(old, None)
-            .carrying();
+            .carrying(set("since", "2"));
         login.record.data = data(r#"{"own":1}"#);
         let key = login.key;
         assert_eq!(scene.admit(login, now).await, done(&[]));
         assert_eq!(
             scene.live(&key, now).await.data.to_json(),
-            r#"{"own":1}"#,
-            "the login's own data stays when nothing is carried"
+            r#"{"since":2}"#,
+            "of what is dead nothing is carried"
         );
-        assert_eq!(scene.load(&old, now).await, Loaded::Absent);
+        assert_eq!(scene.load(&old, now).await, Loaded::Replaced);
     }
 }
 
@@ -123,7 +167,7 @@ pub async fn commits_racing_a_login_that_carries_are_carried_or_gone(store: Arc<
         let cart = scene.visit("{}").await;
         let login = Login::new(&alice, key_of(&alice), scene.start)
             .replacing(cart, None)
-            .carrying();
+            .carrying(Delta::default());
         let key = login.key;
         let kept = race((0..17).map(|n| {
             let (scene, login) = (scene.clone(), login.clone());
@@ -138,7 +182,7 @@ pub async fn commits_racing_a_login_that_carries_are_carried_or_gone(store: Arc<
         }))
         .await;
         assert!(kept[8], "the login was admitted");
-        assert_eq!(scene.load(&cart, scene.start).await, Loaded::Absent);
+        assert_eq!(scene.load(&cart, scene.start).await, Loaded::Replaced);
         let after = scene.live(&key, scene.start).await.data;
         for n in (0..17).filter(|n| *n != 8) {
             assert_eq!(after.raw(&format!("m{n}")).is_some(), kept[n], "commit {n}");
@@ -254,7 +298,7 @@ pub async fn a_login_refused_at_the_cap_writes_and_ends_nothing(store: Arc<dyn S
         let login = Login::new(&alice, key_of(&alice), scene.at(STEP))
             .cap(SessionCap::RefuseNewest(cap))
             .replacing(cart, None)
-            .carrying();
+            .carrying(Delta::default());
         let key = login.key;
         assert_eq!(scene.admit(login, scene.start).await, Admitted::AtCap);
         assert_eq!(scene.load(&key, scene.start).await, Loaded::Absent);

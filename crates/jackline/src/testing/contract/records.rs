@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::scene::{
-    Login, Scene, applied, data, increment, key_of, owner, race, remove, set, visitor_key,
+    Login, STEP, Scene, applied, data, increment, key_of, owner, race, remove, set, visitor_key,
 };
-use crate::lifecycle::{Clocks, Delta, Identity, Role};
-use crate::store::{Admitted, Committed, Loaded, Store, StoreError};
+use crate::lifecycle::{Clocks, Delta, DeltaError, Identity, Role};
+use crate::store::{Admitted, Committed, Ended, Loaded, Store, StoreError};
 
 /// The store answers a ping.
 // Proves: J7
@@ -145,9 +145,44 @@ pub async fn commit_on_absent_is_gone_and_creates_nothing(store: Arc<dyn Store>)
 pub async fn commit_after_end_is_gone_and_resurrects_nothing(store: Arc<dyn Store>) {
     let scene = Scene::new(store);
     let key = scene.visit(r#"{"a":1}"#).await;
-    assert!(scene.end(&key, None).await);
+    assert_eq!(scene.end(&key, None).await, Ended::Removed);
     assert_eq!(scene.commit(&key, &set("b", "2")).await, Committed::Gone);
     assert_eq!(scene.load(&key, scene.start).await, Loaded::Absent);
+}
+
+/// A delta that was made for one version of the record is applied to that one and refused for every other, also on the way to
+/// another key. A renewal is no new version.
+// Proves: J3
+pub async fn a_delta_for_one_version_is_refused_for_every_other(store: Arc<dyn Store>) {
+    let scene = Scene::new(store);
+    let key = scene.visit("{}").await;
+    let for_version = |version, value: &str| {
+        let mut delta = set("a", value);
+        delta.only_for_version(version);
+        delta
+    };
+    assert_eq!(scene.commit(&key, &for_version(0, "1")).await, applied());
+    scene.load(&key, scene.at(STEP)).await;
+    for version in [0, 2] {
+        let delta = for_version(version, "2");
+        let (new, refused) = (visitor_key(), scene.try_commit(&key, &delta).await);
+        assert!(is_outdated(&refused), "{refused:?}");
+        let rotated = scene.store.rotate(&key, &new, None, &delta, scene.start);
+        let refused = rotated.await;
+        assert!(is_outdated(&refused), "{refused:?}");
+        assert_eq!(scene.load(&new, scene.start).await, Loaded::Absent);
+    }
+    assert_eq!(scene.data(&key).await, r#"{"a":1}"#);
+    let new = visitor_key();
+    let rotated = scene.rotate(&key, &new, None, for_version(1, "3"));
+    assert_eq!(rotated.await, applied());
+    assert_eq!(scene.data(&new).await, r#"{"a":3}"#);
+    let gone = scene.commit(&key, &for_version(1, "4")).await;
+    assert_eq!(gone, Committed::Gone, "of what is gone there is no version");
+}
+
+fn is_outdated(answer: &Result<Committed, StoreError>) -> bool {
+    matches!(answer, Err(StoreError::Refused(DeltaError::Outdated)))
 }
 
 /// Every commit counts the version up by one, an empty one included.

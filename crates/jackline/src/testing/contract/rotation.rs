@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::scene::{STEP, Scene, applied, data, increment, key_of, owner, race, set, visitor_key};
+use super::scene::{
+    MS, STEP, Scene, applied, data, increment, key_of, owner, race, set, visitor_key,
+};
 use crate::lifecycle::{Delta, DeltaError};
-use crate::store::{Committed, Loaded, Store, StoreError};
+use crate::store::{Committed, Ended, Loaded, REPLACED_KEPT, Store, StoreError};
 
-/// The new key has data, metadata and clocks; the old one is unknown.
+/// The new key has data, metadata and clocks; the old one has given way.
 // Proves: J1, J2, J5
 pub async fn rotating_moves_everything_and_kills_the_old_key(store: Arc<dyn Store>) {
     let scene = Scene::new(store);
@@ -18,13 +20,57 @@ pub async fn rotating_moves_everything_and_kills_the_old_key(store: Arc<dyn Stor
         .rotate(&old, &new, None, &Delta::default(), now)
         .await;
     assert_eq!(rotated.ok(), Some(applied()));
-    assert_eq!(scene.load(&old, now).await, Loaded::Absent);
+    assert_eq!(scene.load(&old, now).await, Loaded::Replaced);
     let mut after = before;
     after.clocks.seen = now;
     after.clocks.version += 1;
     assert_eq!(scene.live(&new, now).await, after);
     assert_eq!(scene.commit(&old, &set("b", "3")).await, Committed::Gone);
-    assert_eq!(scene.load(&old, now).await, Loaded::Absent);
+    assert_eq!(scene.load(&old, now).await, Loaded::Replaced);
+}
+
+/// For a minute, whoever comes with the old key is told that it gave way to another, also when ending it; then it is unknown.
+/// Neither ending the old one nor anything else touches the new one.
+// Proves: J2, J10
+pub async fn an_old_key_is_known_to_have_given_way_for_a_minute(store: Arc<dyn Store>) {
+    let scene = Scene::new(store);
+    let alice = owner("user-1001");
+    let (first, second, third) = (
+        scene.log_in(&alice, scene.start).await,
+        key_of(&alice),
+        key_of(&alice),
+    );
+    for (old, new) in [(first, second), (second, third)] {
+        let rotated = scene.rotate(&old, &new, Some(&alice), Delta::default());
+        assert_eq!(rotated.await, applied());
+    }
+    for old in [first, second] {
+        let last = scene.at(REPLACED_KEPT - MS);
+        for now in [scene.start, last] {
+            assert_eq!(scene.load(&old, now).await, Loaded::Replaced);
+            let ended = scene.store.end(&old, Some(&alice), now).await;
+            assert_eq!(ended.ok(), Some(Ended::Replaced));
+        }
+        assert_eq!(scene.commit(&old, &set("a", "1")).await, Committed::Gone);
+        let after = scene.at(REPLACED_KEPT);
+        assert_eq!(scene.load(&old, after).await, Loaded::Absent);
+        let ended = scene.store.end(&old, Some(&alice), after).await;
+        assert_eq!(ended.ok(), Some(Ended::Absent));
+    }
+    assert_eq!(scene.list(&alice, scene.start).await, [third]);
+    assert_eq!(scene.data(&third).await, "{}");
+}
+
+/// A key that was ended is unknown, also when it had been rotated to: nobody lives on in its place.
+// Proves: J2, J10
+pub async fn an_ended_session_has_not_given_way_to_another(store: Arc<dyn Store>) {
+    let scene = Scene::new(store);
+    let (old, new) = (scene.visit("{}").await, visitor_key());
+    let rotated = scene.rotate(&old, &new, None, Delta::default());
+    assert_eq!(rotated.await, applied());
+    assert_eq!(scene.end(&new, None).await, Ended::Removed);
+    assert_eq!(scene.load(&new, scene.start).await, Loaded::Absent);
+    assert_eq!(scene.end(&new, None).await, Ended::Absent);
 }
 
 /// A rotation applies its delta on the way: data, counters and metadata. The absolute end stays.
@@ -74,7 +120,7 @@ pub async fn rotating_what_is_gone_creates_nothing(store: Arc<dyn Store>) {
     let scene = Scene::new(store);
     let alice = owner("user-1001");
     let ended = scene.log_in(&alice, scene.start).await;
-    assert!(scene.end(&ended, Some(&alice)).await);
+    assert_eq!(scene.end(&ended, Some(&alice)).await, Ended::Removed);
     for old in [key_of(&alice), ended] {
         let new = key_of(&alice);
         let rotated = scene.rotate(&old, &new, Some(&alice), set("a", "1"));
@@ -150,7 +196,7 @@ pub async fn of_concurrent_rotations_of_one_key_one_is_applied(store: Arc<dyn St
     }
     assert_eq!(winners.len(), 1, "{} rotations were applied", winners.len());
     assert_eq!(scene.list(&alice, scene.start).await, winners);
-    assert_eq!(scene.load(&old, scene.start).await, Loaded::Absent);
+    assert_eq!(scene.load(&old, scene.start).await, Loaded::Replaced);
 }
 
 /// Commits that race with a rotation are applied and move along, or are `Gone` and leave no trace; none brings the old key
@@ -173,7 +219,7 @@ pub async fn commits_racing_a_rotation_are_kept_or_gone(store: Arc<dyn Store>) {
         }))
         .await;
         assert_eq!(answers[12], applied(), "nothing else moves the session");
-        assert_eq!(scene.load(&old, scene.start).await, Loaded::Absent);
+        assert_eq!(scene.load(&old, scene.start).await, Loaded::Replaced);
         let after = scene.live(&new, scene.start).await.data;
         let mut hits = 0;
         for n in (0..25).filter(|n| *n != 12) {

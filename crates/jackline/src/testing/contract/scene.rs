@@ -18,7 +18,7 @@ use crate::lifecycle::{
 };
 use crate::origin::Origin;
 use crate::store::{
-    Admission, Admitted, Committed, Epoch, Loaded, Page, Replaced, Store, StoreError,
+    Admission, Admitted, Committed, Ended, Epoch, Loaded, Page, Replaced, Store, StoreError,
 };
 use crate::token::{Bucket, SessionKey, SessionToken};
 
@@ -105,7 +105,7 @@ impl Scene {
             replaces: login.replaces.as_ref().map(|old| Replaced {
                 key: &old.key,
                 owner: old.owner.as_ref(),
-                carry_data: old.carry_data,
+                carry: old.carry.as_ref(),
             }),
         };
         self.store.admit(&admission, now).await
@@ -133,7 +133,7 @@ impl Scene {
                 assert!(!renewed, "renewed although no step was due");
                 Some(*record)
             }
-            Ok(Loaded::Expired(_) | Loaded::Absent) => None,
+            Ok(Loaded::Expired(_) | Loaded::Absent | Loaded::Replaced) => None,
             Err(error) => panic!("a record could not be loaded: {error}"),
         }
     }
@@ -182,9 +182,10 @@ impl Scene {
             .expect("a rotation that can be answered")
     }
 
-    pub(super) async fn end(&self, key: &SessionKey, owner: Option<&OwnerId>) -> bool {
+    /// Ends a session at the beginning.
+    pub(super) async fn end(&self, key: &SessionKey, owner: Option<&OwnerId>) -> Ended {
         self.store
-            .end(key, owner)
+            .end(key, owner, self.start)
             .await
             .expect("a session can be ended")
     }
@@ -243,7 +244,7 @@ pub(super) struct Login {
 struct Old {
     key: SessionKey,
     owner: Option<OwnerId>,
-    carry_data: bool,
+    carry: Option<Delta>,
 }
 
 impl Login {
@@ -273,15 +274,15 @@ impl Login {
         self.replaces = Some(Old {
             key,
             owner: owner.cloned(),
-            carry_data: false,
+            carry: None,
         });
         self
     }
 
-    /// Takes the replaced session's data along.
-    pub(super) fn carrying(mut self) -> Self {
+    /// Takes the replaced session's data along, with `delta` applied.
+    pub(super) fn carrying(mut self, delta: Delta) -> Self {
         if let Some(old) = &mut self.replaces {
-            old.carry_data = true;
+            old.carry = Some(delta);
         }
         self
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jackline::lifecycle::{Delta, OwnerId, Record, UnixMs};
 use jackline::store::{
-    Admission, Admitted, Committed, CorruptRecord, Durability, Epoch, Listed, Loaded, Page, Store,
-    StoreError, StoreFuture,
+    Admission, Admitted, Committed, CorruptRecord, Durability, Ended, Epoch, Listed, Loaded, Page,
+    Store, StoreError, StoreFuture,
 };
 use jackline::token::SessionKey;
 
@@ -58,7 +58,12 @@ impl Store for Nonsense {
         nonsense()
     }
 
-    fn end<'a>(&'a self, _: &'a SessionKey, _: Option<&'a OwnerId>) -> StoreFuture<'a, bool> {
+    fn end<'a>(
+        &'a self,
+        _: &'a SessionKey,
+        _: Option<&'a OwnerId>,
+        _: UnixMs,
+    ) -> StoreFuture<'a, Ended> {
         nonsense()
     }
 

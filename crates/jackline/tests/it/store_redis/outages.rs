@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use jackline::lifecycle::{Policy, Record, SessionCap};
+use jackline::lifecycle::{Delta, Policy, Record, SessionCap};
 use jackline::origin::Origin;
 use jackline::store::redis::{RedisOpenError, RedisOptions, RedisStore};
-use jackline::store::{Epoch, Loaded, Page, Replaced, Store, StoreError};
+use jackline::store::{Ended, Epoch, Loaded, Page, Replaced, Store, StoreError};
 
 use super::{
     MINUTE, Redis, admission, identity, now, owned_key, owner, set, visitor_key, visitor_record,
@@ -121,12 +121,13 @@ async fn a_full_redis_refuses_writes_whole_and_still_ends_sessions() {
     let record = Record::logged_in(identity(&alice), &Policy::default(), Origin::default(), now);
     let (new, later) = (owned_key(&alice, 77), now.after(2 * MINUTE));
     let store = &redis.store;
+    let delta = Delta::default();
     let mut login = admission(&new, &record, &alice);
     login.cap = SessionCap::PruneOldest(1);
     login.replaces = Some(Replaced {
         key: &key,
         owner: Some(&alice),
-        carry_data: true,
+        carry: Some(&delta),
     });
     let refused = [
         store.create(&visitor_key(1), &visitor_record(now)).await,
@@ -246,7 +247,8 @@ async fn what_nobody_here_wrote_is_corrupt_and_never_a_session() {
     let absent = redis.store.load(&new, MINUTE, now).await.unwrap();
     assert_eq!(absent, Loaded::Absent, "nothing is half done");
     // Ending works whatever it meets.
-    assert!(redis.store.end(&key, Some(&alice)).await.unwrap());
+    let ended = redis.store.end(&key, Some(&alice), now).await.unwrap();
+    assert_eq!(ended, Ended::Removed);
 }
 
 // Proves: D7, J6, J11
@@ -338,6 +340,6 @@ async fn a_user_with_no_more_rights_than_the_documentation_lists_will_do() {
         .unwrap();
     let listed = store.list(&alice, Page::first(), now).await.unwrap();
     assert_eq!(listed.sessions.len(), 1);
-    store.end(&second, Some(&alice)).await.unwrap();
+    store.end(&second, Some(&alice), now).await.unwrap();
     store.end_all(&alice, None, now).await.unwrap();
 }
