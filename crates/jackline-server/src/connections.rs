@@ -93,24 +93,28 @@ impl UnderWay {
             tasks.close();
             tasks.wait().await;
         };
-        let why = tokio::select! {
+        let by_operator = tokio::select! {
             () = finished => return Ok(()),
-            () = pause(patience) => "within JACKLINE_SHUTDOWN_TIMEOUT",
-            () = at_once => "before the second signal",
+            () = pause(patience) => false,
+            () = at_once => true,
         };
         let connections = MAX_CONNECTIONS - self.places.available_permits();
         // A task that has its connection still is counted by that.
         let requests = connections.max(tasks.len()) as u64;
-        Err(CutOff { requests, why })
+        Err(CutOff {
+            requests,
+            by_operator,
+        })
     }
 }
 
 /// Requests were not finished.
 #[derive(Debug, thiserror::Error)]
-#[error("{requests} requests at least did not finish {why}, and were cut off")]
+#[error("{requests} requests at least did not finish {}, and were cut off", if *.by_operator { "before the second signal" } else { "within JACKLINE_SHUTDOWN_TIMEOUT" })]
 pub(crate) struct CutOff {
     pub(crate) requests: u64,
-    why: &'static str,
+    /// By a second signal, and not by the limit.
+    pub(crate) by_operator: bool,
 }
 
 /// Gives up on a request whose client sends its body drop by drop: nothing else takes nearly as long.

@@ -85,7 +85,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
                 .reason("requests_cut_off")
                 .count(cut_off.requests)
                 .emit();
-            Err(cut_off.into())
+            if cut_off.by_operator {
+                return Err(cut_off.into());
+            }
+            // The limit did what it is there for. A status that is not 0 would tell the supervisor of a crash.
+            tracing::warn!("{cut_off}");
+            Ok(())
         }
     }
 }

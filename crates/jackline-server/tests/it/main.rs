@@ -8,6 +8,7 @@ mod command_line;
 mod concurrency;
 mod costs;
 mod dawdle;
+mod encryption;
 mod hang_ups;
 mod login_races;
 mod outages;
