@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jackline::store::Store;
+use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
 use jackline::store::redis::{RedisOptions, RedisStore};
 use testkit::redis::RedisServer;
@@ -104,6 +105,32 @@ impl Engine for RedisEverysec {
 
     async fn end(&mut self, fault: Fault) {
         end_at(&mut self.0, fault).await;
+    }
+}
+
+/// An engine that sees ciphertext only. Every handle has the same keys, as all instances of a service have.
+pub(crate) struct Encrypted<E>(pub(crate) E);
+
+impl<E: Engine> Engine for Encrypted<E> {
+    const FAULTS: &'static [Fault] = E::FAULTS;
+    const TOLERANCE: Tolerance = E::TOLERANCE;
+
+    fn name(&self) -> String {
+        format!("{}, encrypted", self.0.name())
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        let key = EncryptionKey::new("an-encryption-key-for-torture-0123456789abcdef").unwrap();
+        let keys = EncryptionKeys::new(key);
+        Arc::new(EncryptedStore::new(self.0.open().await, keys))
+    }
+
+    async fn begin(&mut self, fault: Fault) {
+        self.0.begin(fault).await;
+    }
+
+    async fn end(&mut self, fault: Fault) {
+        self.0.end(fault).await;
     }
 }
 
