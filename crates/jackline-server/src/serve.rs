@@ -167,6 +167,7 @@ fn banner(config: &Config, engine: &Engine, address: SocketAddr) -> String {
     let mut text = format!("Listening on http://{place}\n");
     let store = match &config.store.engine {
         crate::config::StoreEngine::Redis(url) => format!("redis, at {}", url.place()),
+        crate::config::StoreEngine::Postgres(url) => format!("postgres, at {}", url.place()),
         crate::config::StoreEngine::Sqlite => {
             format!(
                 "sqlite, in {}",
@@ -176,6 +177,9 @@ fn banner(config: &Config, engine: &Engine, address: SocketAddr) -> String {
         crate::config::StoreEngine::Memory => "memory: gone with this process".to_owned(),
     };
     text.push_str(&format!("Sessions: {store}\n"));
+    if let Some(url) = &config.store.database {
+        text.push_str(&format!("Users: postgres, at {}\n", url.place()));
+    }
     let policy = engine.policy();
     text.push_str(&format!(
         "Limits: idle {}, absolute {}\n",

@@ -186,8 +186,8 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   JACKLINE_ENCRYPTION_KEY          encrypts the data of sessions in the store [none: plain text]
   JACKLINE_ENCRYPTION_KEY_PREVIOUS older keys that still decrypt, separated by commas
   REDIS_URL                        keep sessions in Redis: redis:// or unix://
-  DATABASE_URL                     not in this version
-  JACKLINE_STORE                   sqlite (default), redis, or memory (development only)
+  DATABASE_URL                     keep users in PostgreSQL, and without REDIS_URL sessions too: postgres://
+  JACKLINE_STORE                   sqlite (default), redis, postgres, or memory (development only)
   JACKLINE_STORE_TIMEOUT           after how long a silent store means 503 [500ms]
   JACKLINE_KEYSPACE                native
   JACKLINE_DATA_DIR                embedded data [./data]

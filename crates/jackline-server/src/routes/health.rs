@@ -21,6 +21,6 @@ pub async fn ready(State(app): State<App>) -> Result<Json<Value>, ApiError> {
         return Err(ApiError::Stopping);
     }
     app.engine.ready().await?;
-    app.users.lacks_demo_user().await?;
+    app.users.ready().await?;
     Ok(Json(json!({ "status": "ready" })))
 }

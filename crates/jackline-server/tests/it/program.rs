@@ -57,6 +57,10 @@ impl Place {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
+    pub(crate) fn setting(&self, name: &str) -> &str {
+        &self.environment[name]
+    }
+
     pub(crate) fn unset(&mut self, name: &str) {
         self.environment.remove(name);
     }
