@@ -11,6 +11,7 @@ use jackline::lifecycle::{AbsoluteLimit, IdleLimit, OwnerId, Policy, Role, Sessi
 use jackline::proxy::TrustedProxies;
 use jackline::session::SessionInfo;
 use jackline::store::Store;
+use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
 use jackline::store::redis::{RedisOptions, RedisStore};
 use jackline::store::sqlite::SqliteStore;
@@ -94,7 +95,20 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
     .build()?)
 }
 
+/// Opens the store, behind encryption if that is configured.
 pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let store = open_engine(config).await?;
+    let Some(encryption) = &config.encryption else {
+        return Ok(store);
+    };
+    let mut keys = EncryptionKeys::new(EncryptionKey::new(encryption.current.expose())?);
+    for previous in &encryption.previous {
+        keys = keys.with_previous(EncryptionKey::new(previous.expose())?);
+    }
+    Ok(Arc::new(EncryptedStore::new(store, keys)))
+}
+
+async fn open_engine(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     Ok(match &config.store.engine {
         StoreEngine::Memory => Arc::new(MemoryStore::new()),
         StoreEngine::Sqlite => {

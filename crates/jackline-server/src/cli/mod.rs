@@ -183,6 +183,8 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   HOST, PORT                       where to listen [127.0.0.1, 3000]
   SESSION_SECRET                   signs cookies; see `jackline secret` [development: made, and kept in the data folder]
   SESSION_SECRET_PREVIOUS          older secrets that still verify, separated by commas
+  JACKLINE_ENCRYPTION_KEY          encrypts the data of sessions in the store [none: plain text]
+  JACKLINE_ENCRYPTION_KEY_PREVIOUS older keys that still decrypt, separated by commas
   REDIS_URL                        keep sessions in Redis: redis:// or unix://
   DATABASE_URL                     not in this version
   JACKLINE_STORE                   sqlite (default), redis, or memory (development only)

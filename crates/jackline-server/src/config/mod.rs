@@ -36,7 +36,7 @@ pub use self::load::{SettingsFile, files, load};
 pub use self::log::LogFilter;
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::proxies::{Front, PublicOrigin};
-pub use self::secrets::{LEAST_SECRET_BYTES, Signing, SigningSecret, WeakSecret};
+pub use self::secrets::{Encryption, LEAST_SECRET_BYTES, Secret, Signing, WeakSecret};
 pub use self::store::{Keyspace, RedisUrl, StoreEngine, StoreSettings};
 
 /// All settings. Made by [`parse`] or [`load`] only.
@@ -53,6 +53,8 @@ pub struct Config {
     pub cookie: CookieSettings,
     /// What signs it.
     pub signing: Signing,
+    /// What encrypts the data of sessions in the store; `None` if it is kept in plain text.
+    pub encryption: Option<Encryption>,
     /// How long sessions last and how many a user has.
     pub limits: SessionLimits,
     /// Where they are kept.
@@ -86,12 +88,14 @@ pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mi
     let mut reader = source::Reader::new(environment, file);
     let deployment = deployment::read(&mut reader);
     let cookie = cookie::read(&mut reader, deployment);
+    let signing = secrets::read(&mut reader, deployment, environment);
     let config = Config {
         deployment,
         listen: listen::read(&mut reader),
         front: proxies::read(&mut reader, deployment, &cookie),
         cookie,
-        signing: secrets::read(&mut reader, deployment, environment),
+        encryption: secrets::read_encryption(&mut reader, &signing),
+        signing,
         limits: limits::read(&mut reader),
         store: store::read(&mut reader, deployment),
         data_dir: data_dir::read(&mut reader),

@@ -47,6 +47,8 @@ settings! {
     HOST = "HOST", "host", One, Value;
     SESSION_SECRET = "SESSION_SECRET", "session_secret", One, Nothing;
     SESSION_SECRET_PREVIOUS = "SESSION_SECRET_PREVIOUS", "session_secret_previous", List, Nothing;
+    ENCRYPTION_KEY = "JACKLINE_ENCRYPTION_KEY", "encryption_key", One, Nothing;
+    ENCRYPTION_KEY_PREVIOUS = "JACKLINE_ENCRYPTION_KEY_PREVIOUS", "encryption_key_previous", List, Nothing;
     REDIS_URL = "REDIS_URL", "redis_url", One, Nothing;
     DATABASE_URL = "DATABASE_URL", "database_url", One, Nothing;
     STORE = "JACKLINE_STORE", "store", One, Value;

@@ -273,6 +273,27 @@ fn settings_that_contradict_each_other_are_refused() {
         ),
         (
             [
+                ("SESSION_SECRET", SECRET),
+                ("JACKLINE_ENCRYPTION_KEY", SECRET),
+            ],
+            "JACKLINE_ENCRYPTION_KEY",
+        ),
+        (
+            [
+                ("SESSION_SECRET", SECRET),
+                ("JACKLINE_ENCRYPTION_KEY_PREVIOUS", OLD_SECRET),
+            ],
+            "JACKLINE_ENCRYPTION_KEY_PREVIOUS",
+        ),
+        (
+            [
+                ("SESSION_SECRET", SECRET),
+                ("JACKLINE_ENCRYPTION_KEY", "keyboard cat"),
+            ],
+            "JACKLINE_ENCRYPTION_KEY",
+        ),
+        (
+            [
                 ("JACKLINE_IDLE_TIMEOUT", "2h"),
                 ("JACKLINE_ABSOLUTE_TIMEOUT", "1h"),
             ],

@@ -7,6 +7,7 @@ mod check;
 mod command_line;
 mod concurrency;
 mod costs;
+mod encryption;
 mod outages;
 mod program;
 mod restarts;

@@ -1,7 +1,10 @@
 //! The store goes and comes back while the server runs.
 
+use serde_json::json;
+use ureq::http::Method;
+
 use crate::browser::Browser;
-use crate::stores::{block_on, on_redis};
+use crate::stores::{block_on, on_redis, on_sqlite};
 
 // Proves: J7, S79, D7
 #[test]
@@ -43,4 +46,42 @@ fn a_store_that_hangs_means_503_and_the_session_is_there_afterwards() {
     redis.thaw();
     while browser.get("/readyz").status != 200 {}
     assert_eq!(browser.get("/profile").status, 200);
+}
+
+// Proves: J7, J8, S79
+#[test]
+fn a_full_disk_means_503_and_not_ready_until_there_is_room() {
+    let on = on_sqlite();
+    let program = on.place.serve_with_file_limits();
+    let mut browser = Browser::new(&program);
+    browser.log_in();
+    assert_eq!(browser.get("/readyz").status, 200);
+    program.limit_files(Some(200 * 1024));
+
+    let fill = |browser: &mut Browser<'_>, name: String| {
+        let body = json!({ name: "x".repeat(20_000) });
+        browser.send_safely(Method::PATCH, "/session/data", Some(&body))
+    };
+    let kept = (0..)
+        .take_while(|n| fill(&mut browser, format!("m{n}")).status == 200)
+        .count();
+    program.wait_for_event("store_unavailable");
+    assert_eq!(browser.get("/readyz").status, 503);
+    assert_eq!(browser.get("/healthz").status, 200);
+    assert_eq!(
+        browser.get("/profile").status,
+        200,
+        "what is there can be read"
+    );
+
+    program.limit_files(None);
+    assert_eq!(browser.get("/readyz").status, 200);
+    let data = browser.get("/session/data").json();
+    assert!(
+        (0..kept).all(|n| data.get(format!("m{n}")).is_some()),
+        "what was acknowledged"
+    );
+    assert!(data.get(format!("m{kept}")).is_none(), "what was refused");
+    assert_eq!(fill(&mut browser, format!("m{kept}")).status, 200);
+    program.wait_for_event("store_recovered");
 }

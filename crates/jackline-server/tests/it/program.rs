@@ -47,7 +47,7 @@ impl Place {
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
-        if name.starts_with("SESSION_SECRET") {
+        if name.starts_with("SESSION_SECRET") || name.starts_with("JACKLINE_ENCRYPTION_KEY") {
             value
                 .split(',')
                 .for_each(|secret| self.secrets.remember(secret));
@@ -105,8 +105,28 @@ impl Place {
 
     /// Starts the server and waits until it listens.
     pub(crate) fn serve(&self) -> Program {
-        let mut child = self
-            .command(&["serve"])
+        self.serve_as(self.command(&["serve"]))
+    }
+
+    /// The same, where a file that grows past a limit is an error of the write and not the end of the program: the way to a
+    /// disk that is full for this program alone.
+    pub(crate) fn serve_with_file_limits(&self) -> Program {
+        let program = self.command(&["serve"]);
+        let mut command = Command::new("env");
+        command
+            .arg("--ignore-signal=XFSZ")
+            .arg(program.get_program())
+            .args(program.get_args())
+            .current_dir(self.path())
+            .env_clear();
+        for (name, value) in program.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        self.serve_as(command)
+    }
+
+    fn serve_as(&self, mut command: Command) -> Program {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -217,6 +237,20 @@ impl Program {
             .find(|line| line.starts_with("VmRSS:"))
             .unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Lets no file of the server's grow past so many bytes; `None` lifts the limit.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let soft = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let limited = Command::new("prlimit")
+            .args([
+                "--pid",
+                &self.child.id().to_string(),
+                &format!("--fsize={soft}:"),
+            ])
+            .status()
+            .unwrap();
+        assert!(limited.success());
     }
 
     pub(crate) fn signal(&self, signal: &str) {

@@ -15,6 +15,7 @@ mod site;
 mod startup;
 mod step_up;
 mod store_contract;
+mod store_encrypted;
 mod store_redis;
 mod store_sqlite;
 mod timeouts;

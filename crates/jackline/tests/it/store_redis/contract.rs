@@ -15,7 +15,7 @@ jackline::store_contract!(redis, fresh());
 static SHARED: Mutex<Weak<RedisServer>> = Mutex::const_new(Weak::new());
 static TESTS: AtomicU32 = AtomicU32::new(0);
 
-async fn fresh() -> (Arc<dyn Store>, Arc<RedisServer>) {
+pub(crate) async fn fresh() -> (Arc<dyn Store>, Arc<RedisServer>) {
     let server = {
         let mut shared = SHARED.lock().await;
         match shared.upgrade() {
