@@ -39,7 +39,7 @@ pub const COOKIES: World = World {
     ],
     requests: 3,
     expiries: 1,
-    crashes: 0,
+    crashes: 1,
     minutes: 1,
     sights: &[
         p::LOGIN,
@@ -55,6 +55,7 @@ pub const REVOCATION: World = World {
     protocol: Protocol::SOUND,
     beginnings: &[Beginning::AliceTwice],
     scripts: &[
+        Script::Read,
         Script::Rotate,
         Script::LogIn,
         Script::LogOut,

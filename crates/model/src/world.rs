@@ -9,7 +9,7 @@ use crate::keys::Key;
 use crate::promises::{self, Condition};
 use crate::protocol::Protocol;
 use crate::request::{Request, Script, Step};
-use crate::store::{Slot, Store};
+use crate::store::{Call, Slot, Store};
 
 /// The most requests that a world can have.
 pub const MAX_REQUESTS: usize = 4;
@@ -122,6 +122,19 @@ impl Beginning {
 }
 
 impl World {
+    /// What an event asks of the store.
+    #[must_use]
+    pub fn call(&self, state: &State, event: Event) -> Option<Call> {
+        match event {
+            Event::Arrive(script, presented) => {
+                Request::new(state.requests.len(), script, presented, self.protocol)
+                    .call(self.protocol)
+            }
+            Event::GoOn(number) => state.requests[usize::from(number)].call(self.protocol),
+            Event::Crash(_) | Event::Expire(_) | Event::Reclaim(_) | Event::Minute => None,
+        }
+    }
+
     fn go_on(&self, state: &mut State, number: usize) {
         let mut request = state.requests[number];
         let answer = request.call(self.protocol).map(|call| {
