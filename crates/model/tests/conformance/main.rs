@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jackline::store::Store;
+use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
 use jackline::store::redis::{RedisOptions, RedisStore};
 use jackline::store::sqlite::SqliteStore;
@@ -121,6 +122,15 @@ fn redis_does_what_the_model_does() {
         (store.unwrap(), server)
     });
     walk(&runtime, &(Arc::new(store) as _), Protocol::SOUND, 400).unwrap();
+}
+
+// Proves: J2, J3, J4, J10
+#[test]
+fn a_store_that_encrypts_does_what_the_model_does() {
+    let key = EncryptionKey::new("a-key-for-the-walks-of-a-model-0123456789").unwrap();
+    let store = EncryptedStore::new(memory(), EncryptionKeys::new(key));
+    let store: Arc<dyn Store> = Arc::new(store);
+    walk(&Runtime::new().unwrap(), &store, Protocol::SOUND, 1000).unwrap();
 }
 
 #[test]
