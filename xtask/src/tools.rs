@@ -24,6 +24,11 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         why: "the store for Redis is tested on a real one",
     },
     Tool {
+        binary: "valgrind",
+        package: "valgrind",
+        why: "instructions are counted where time must tell nothing",
+    },
+    Tool {
         binary: "curl",
         package: "curl",
         why: "the documented commands are tested word for word",
