@@ -13,6 +13,7 @@ use jackline::session::SessionInfo;
 use jackline::store::Store;
 use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
+use jackline::store::postgres::{PostgresOptions, PostgresStore};
 use jackline::store::redis::{RedisOptions, RedisStore};
 use jackline::store::sqlite::SqliteStore;
 use jackline::token::Handle;
@@ -21,7 +22,7 @@ use crate::cli::SessionsCommand;
 use crate::cli::user::EndSessions;
 use crate::config::{Config, Deployment, RedisUrl, StoreEngine};
 use crate::routes::sessions::rfc3339;
-use crate::users::{self, UserId, Users};
+use crate::users::{self, PostgresUsers, SqliteUsers, UserId, Users};
 
 /// The name of the session store's file in the data folder.
 pub const FILE_NAME: &str = "sessions.db";
@@ -118,6 +119,18 @@ async fn open_engine(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
             Arc::new(store)
         }
         StoreEngine::Redis(url) => Arc::new(open_redis(url, config.store.timeout).await?),
+        StoreEngine::Postgres(url) => {
+            let options = postgres_options(config.store.timeout);
+            let store = PostgresStore::connect(url, options)
+                .await
+                .with_context(|| {
+                    format!(
+                        "cannot keep sessions where DATABASE_URL says, {}",
+                        url.place()
+                    )
+                })?;
+            Arc::new(store)
+        }
     })
 }
 
@@ -135,15 +148,29 @@ pub(crate) async fn open_redis(url: &RedisUrl, timeout: Duration) -> anyhow::Res
         })
 }
 
-/// Opens the users' database in the data folder.
+fn postgres_options(timeout: Duration) -> PostgresOptions {
+    PostgresOptions::default()
+        .response_timeout(timeout)
+        .connection_timeout(timeout)
+}
+
+/// Opens the users, wherever the settings keep them.
 ///
 /// # Errors
-/// If it cannot be opened; the message says which file.
+/// If they cannot be opened; the message says which file or database.
 pub async fn open_users(config: &Config) -> anyhow::Result<Users> {
+    if let Some(url) = &config.store.database {
+        let users = PostgresUsers::connect(url, postgres_options(config.store.timeout)).await;
+        let users = users.with_context(|| {
+            format!("cannot keep users where DATABASE_URL says, {}", url.place())
+        })?;
+        return Ok(Users::new(users));
+    }
     let file = config.data_dir.file(users::FILE_NAME);
-    Users::open(&file)
+    let users = SqliteUsers::open(&file)
         .await
-        .with_context(|| format!("cannot use {}", file.display()))
+        .with_context(|| format!("cannot use {}", file.display()))?;
+    Ok(Users::new(users))
 }
 
 /// Lists or ends a user's sessions.

@@ -186,8 +186,8 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   JACKLINE_ENCRYPTION_KEY          encrypts the data of sessions in the store [none: plain text]
   JACKLINE_ENCRYPTION_KEY_PREVIOUS older keys that still decrypt, separated by commas
   REDIS_URL                        keep sessions in Redis: redis:// or unix://
-  DATABASE_URL                     not in this version
-  JACKLINE_STORE                   sqlite (default), redis, or memory (development only)
+  DATABASE_URL                     keep users in PostgreSQL, and without REDIS_URL sessions too: postgres://
+  JACKLINE_STORE                   sqlite (default), redis, postgres, or memory (development only)
   JACKLINE_STORE_TIMEOUT           after how long a silent store means 503 [500ms]
   JACKLINE_KEYSPACE                native
   JACKLINE_DATA_DIR                embedded data [./data]
@@ -201,5 +201,6 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   JACKLINE_COOKIE_SECURE           https only [false; production: true]
   JACKLINE_TRUSTED_PROXIES         addresses or networks whose forwarded headers count, separated by commas
   JACKLINE_PUBLIC_ORIGIN           origins that browsers see, such as https://app.example.com
+  JACKLINE_SHUTDOWN_TIMEOUT        how long requests may take once it was told to stop [10s]
   JACKLINE_LOG                     log filter [info]; security events are always written
   JACKLINE_CONFIG                  the settings file [./jackline.toml]";

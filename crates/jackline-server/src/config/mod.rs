@@ -18,6 +18,7 @@ mod mistake;
 mod names;
 mod proxies;
 mod secrets;
+mod shutdown;
 mod source;
 mod store;
 
@@ -25,6 +26,7 @@ mod store;
 mod tests;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 pub use self::cookie::CookieSettings;
 pub use self::data_dir::DataDir;
@@ -61,6 +63,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// Where embedded data lives.
     pub data_dir: DataDir,
+    /// How long requests that are under way may take once the server was told to stop.
+    pub shutdown_timeout: Duration,
     /// What is logged besides security events.
     pub log: LogFilter,
 }
@@ -99,6 +103,7 @@ pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mi
         limits: limits::read(&mut reader),
         store: store::read(&mut reader, deployment),
         data_dir: data_dir::read(&mut reader),
+        shutdown_timeout: shutdown::read(&mut reader),
         log: log::read(&mut reader),
     };
     // A mistake leaves a default behind in `config`, so that all subjects are read; it must not get out.

@@ -65,6 +65,7 @@ settings! {
     COOKIE_SECURE = "JACKLINE_COOKIE_SECURE", "cookie_secure", One, Value;
     TRUSTED_PROXIES = "JACKLINE_TRUSTED_PROXIES", "trusted_proxies", List, Value;
     PUBLIC_ORIGIN = "JACKLINE_PUBLIC_ORIGIN", "public_origin", List, Value;
+    SHUTDOWN_TIMEOUT = "JACKLINE_SHUTDOWN_TIMEOUT", "shutdown_timeout", One, Value;
     LOG = "JACKLINE_LOG", "log", One, Value;
 }
 

@@ -14,6 +14,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::stores::block_on;
+
 /// How long a program may take to say something that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -53,6 +55,10 @@ impl Place {
                 .for_each(|secret| self.secrets.remember(secret));
         }
         self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    pub(crate) fn setting(&self, name: &str) -> &str {
+        &self.environment[name]
     }
 
     pub(crate) fn unset(&mut self, name: &str) {
@@ -223,6 +229,19 @@ impl Program {
             .collect()
     }
 
+    /// How many lines so far, on either stream, contain this.
+    pub(crate) fn has_said(&self, text: &str) -> usize {
+        let output = self.output.lock().unwrap();
+        output.lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until so many lines contain this.
+    pub(crate) fn wait_until_said(&self, text: &str, times: usize) {
+        block_on(testkit::eventually(text, async || {
+            self.has_said(text) >= times
+        }));
+    }
+
     /// Remembers what must never be printed.
     pub(crate) fn remember_secret(&self, secret: &str) {
         self.secrets.remember(secret);
@@ -262,8 +281,13 @@ impl Program {
     }
 
     /// Asks the server to stop, and waits until it has. Returns its status and everything that it printed.
-    pub(crate) fn stop(mut self) -> (ExitStatus, String) {
+    pub(crate) fn stop(self) -> (ExitStatus, String) {
         self.signal("-TERM");
+        self.wait()
+    }
+
+    /// Waits until the server has ended. Returns its status and everything that it printed.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
             reader.join().unwrap();

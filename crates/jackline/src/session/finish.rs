@@ -1,12 +1,14 @@
 //! What happens to a session when its response is ready: everything that was changed or staged is written in one round
 //! trip, and only then does the response leave (J8).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use tracing::Instrument as _;
 
 use super::state::{CameWith, Phase, Sighting, Staged, State};
-use super::{LazySession, Presented, SessionError, Shared};
+use super::{Context, LazySession, Presented, RequestInfo, SessionError, Shared};
 use crate::events::EventKind;
 use crate::lifecycle::{DeltaError, Identity, OwnerId, Record};
 use crate::store::{Admission, Admitted, Committed, Ended, Epoch, Loaded, REPLACED_KEPT, Replaced};
@@ -29,6 +31,8 @@ pub(crate) struct Outcome {
     pub(crate) varies: bool,
     /// The response is for its owner's eyes.
     pub(crate) private: bool,
+    /// The response holds a secret.
+    pub(crate) secret: bool,
     /// Its owner has logged out.
     pub(crate) logged_out: bool,
 }
@@ -88,6 +92,7 @@ impl Shared {
         let mut outcome = Outcome {
             varies: true,
             private: state.record.meta.identity.is_some() || state.came_with_identity(),
+            secret: state.shows_csrf_token,
             ..Outcome::default()
         };
         if state.forget_cookie && self.may_forget(&state).await {
@@ -204,9 +209,15 @@ impl Shared {
                 false => Ok(()),
             };
         };
-        let (CameWith { key, .. }, owner) = (came_with, came_with.owner());
-        let now = self.context.clock.now();
-        let ended = self.context.store.end(key, owner, now).await?;
+        let ending = end_by_owner(
+            Arc::clone(&self.context),
+            self.request.clone(),
+            came_with.clone(),
+        );
+        // A task of its own: whoever logs out and closes the page hangs up, and is to be logged out all the same.
+        let ended = tokio::spawn(ending.in_current_span())
+            .await
+            .map_err(|_| SessionError::Unavailable)??;
         if ended == Ended::Replaced {
             // It lives on under another token, which the browser has: to say that its owner is logged out would be a lie (J2).
             return Err(SessionError::Ended);
@@ -215,13 +226,6 @@ impl Shared {
         // If it had ended before, another response has taken the cookie away or replaced it, and that one stands (J10).
         if ended == Ended::Removed {
             outcome.cookie = CookieChange::Remove;
-            if let Some(owner) = owner {
-                self.request
-                    .event(EventKind::Logout)
-                    .user_id(owner.as_str())
-                    .session(key.handle())
-                    .emit();
-            }
         }
         Ok(())
     }
@@ -380,4 +384,22 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// Ends a session because its owner said so.
+async fn end_by_owner(
+    context: Arc<Context>,
+    request: RequestInfo,
+    came_with: CameWith,
+) -> Result<Ended, SessionError> {
+    let (key, owner) = (&came_with.key, came_with.owner());
+    let ended = context.store.end(key, owner, context.clock.now()).await?;
+    if let (Ended::Removed, Some(owner)) = (ended, owner) {
+        request
+            .event(EventKind::Logout)
+            .user_id(owner.as_str())
+            .session(key.handle())
+            .emit();
+    }
+    Ok(ended)
 }

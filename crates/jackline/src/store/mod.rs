@@ -25,6 +25,8 @@ pub(crate) mod codec;
 #[cfg(feature = "encryption")]
 pub mod encrypted;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "sqlite")]

@@ -2,6 +2,7 @@
 //! and a small browser.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod arbitrary;
 mod cookies;
 mod costs;
 mod csrf;
@@ -16,6 +17,7 @@ mod startup;
 mod step_up;
 mod store_contract;
 mod store_encrypted;
+mod store_postgres;
 mod store_redis;
 mod store_sqlite;
 mod timeouts;

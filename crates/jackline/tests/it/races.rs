@@ -367,6 +367,24 @@ async fn a_logout_with_a_dead_cookie_leaves_the_browsers_cookie_alone() {
     assert_eq!(alice.user().await.as_deref(), Some("alice"));
 }
 
+// Proves: J2, S33
+#[tokio::test]
+async fn a_logout_whose_client_hangs_up_is_carried_out_all_the_same() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await;
+    let running = begin(&alice, &gate, "/slow-logout").await;
+    site.spy.hang(true);
+    gate.open();
+    site.spy.called("end", 1).await;
+    // Nobody waits for the answer, and the store has not begun.
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    assert_eq!(site.memory.len(), 1);
+    site.spy.hang(false);
+    testkit::eventually("logged out", async || site.memory.is_empty()).await;
+    assert_eq!(alice.user().await, None);
+}
+
 // Proves: J3
 #[tokio::test]
 async fn requests_that_change_different_members_at_once_all_survive() {

@@ -22,7 +22,7 @@ const STEP: Duration = Duration::from_secs(60);
 
 mod contract {
     use super::*;
-    use crate::{store_contract, store_redis};
+    use crate::{store_contract, store_postgres, store_redis};
 
     async fn in_memory() -> Arc<dyn Store> {
         encrypted(Arc::new(MemoryStore::new()))
@@ -43,6 +43,13 @@ mod contract {
     }
 
     jackline::store_contract!(redis, in_redis());
+
+    async fn in_postgres() -> (Arc<dyn Store>, Arc<testkit::postgres::PostgresServer>) {
+        let (store, server) = store_postgres::contract::fresh().await;
+        (encrypted(store), server)
+    }
+
+    jackline::store_contract!(postgres, in_postgres());
 }
 
 fn keys(secret: &str) -> EncryptionKeys {
