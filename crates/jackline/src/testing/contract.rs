@@ -177,6 +177,7 @@ macro_rules! store_contract {
                 lists_show_live_sessions_newest_login_first,
                 lists_show_records_as_they_are_now,
                 paging_shows_every_session_once,
+                ten_thousand_sessions_are_paged_through_and_ended,
                 paging_past_beginnings_and_ends_shows_the_others_once,
                 owners_with_odd_names_do_not_mix,
                 owners_who_share_a_bucket_do_not_mix,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::scene::{IDLE, Login, MS, STEP, Scene, key_of, owner, set};
+use super::scene::{IDLE, Login, MS, STEP, Scene, key_of, owner, race, set};
 use crate::lifecycle::{OwnerId, UnixMs};
 use crate::store::{Epoch, Page, Store};
 use crate::token::{Bucket, SessionKey};
@@ -69,6 +69,34 @@ pub async fn paging_shows_every_session_once(store: Arc<dyn Store>) {
         );
     }
     assert_eq!(scene.end_all(&alice, None).await, 300);
+}
+
+/// An owner with ten thousand sessions can page through all of them and end them all but one.
+// Proves: J4
+pub async fn ten_thousand_sessions_are_paged_through_and_ended(store: Arc<dyn Store>) {
+    const BATCH: u32 = 250;
+    let scene = Scene::new(store);
+    let alice = owner("user-1001");
+    let mut all = BTreeSet::new();
+    for batch in 0..10_000 / BATCH {
+        let begun = race((0..BATCH).map(|n| {
+            let (scene, alice) = (scene.clone(), alice.clone());
+            async move {
+                let login = Login::new(&alice, key_of(&alice), scene.at(MS * (batch * 7 + n)));
+                scene.create(&login.key, &login.record).await;
+                login.key
+            }
+        }));
+        all.extend(begun.await);
+    }
+    let shown = pages(&scene, &alice, 1000).await;
+    assert!(shown.windows(2).all(|pair| pair[0].0 >= pair[1].0));
+    assert_eq!(shown.len(), 10_000);
+    let shown: BTreeSet<_> = shown.into_iter().map(|(_, key)| key).collect();
+    assert_eq!(shown, all);
+    let stays = all.first().copied();
+    assert_eq!(scene.end_all(&alice, stays.as_ref()).await, 9_999);
+    assert_eq!(scene.list(&alice, scene.start).await, Vec::from_iter(stays));
 }
 
 /// Sessions that begin and end while somebody pages do not make others show twice or not at all.
@@ -174,7 +202,7 @@ async fn pages(scene: &Scene, owner: &OwnerId, limit: u32) -> Vec<(UnixMs, Sessi
         let began =
             |(key, record): (SessionKey, crate::lifecycle::Record)| (record.meta.started, key);
         shown.extend(listed.sessions.into_iter().map(began));
-        assert!(shown.len() <= 1000, "paging does not come to an end");
+        assert!(shown.len() <= 20_000, "paging does not come to an end");
         match listed.next {
             Some(next) => after = Some(next),
             None => return shown,
