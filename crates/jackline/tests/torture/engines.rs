@@ -6,7 +6,9 @@ use std::time::Duration;
 use jackline::store::Store;
 use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
+use jackline::store::postgres::{PostgresOptions, PostgresStore, PostgresUrl};
 use jackline::store::redis::{RedisOptions, RedisStore};
+use testkit::postgres::PostgresServer;
 use testkit::redis::RedisServer;
 
 use crate::chaos::{Engine, Fault};
@@ -105,6 +107,51 @@ impl Engine for RedisEverysec {
 
     async fn end(&mut self, fault: Fault) {
         end_at(&mut self.0, fault).await;
+    }
+}
+
+/// One PostgreSQL that syncs every commit before it answers, as it does by default.
+pub(crate) struct Postgres {
+    server: PostgresServer,
+    url: PostgresUrl,
+}
+
+impl Postgres {
+    pub(crate) async fn start() -> Self {
+        let server = PostgresServer::start().await;
+        let url = server.new_database().await.parse().unwrap();
+        Self { server, url }
+    }
+}
+
+impl Engine for Postgres {
+    const FAULTS: &'static [Fault] = &[Fault::Kill, Fault::Pause];
+    const TOLERANCE: Tolerance = LOSES_NOTHING;
+
+    fn name(&self) -> String {
+        "postgres".to_owned()
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        let store = PostgresStore::connect(&self.url, PostgresOptions::default()).await;
+        Arc::new(store.unwrap())
+    }
+
+    async fn begin(&mut self, fault: Fault) {
+        match fault {
+            Fault::Kill => self.server.crash(),
+            Fault::Pause => self.server.freeze(),
+            Fault::FailOver => panic!("a single PostgreSQL has nothing to fail over to"),
+        }
+    }
+
+    async fn end(&mut self, fault: Fault) {
+        match fault {
+            Fault::Kill => self.server.start_again(),
+            Fault::Pause => self.server.thaw(),
+            Fault::FailOver => {}
+        }
+        self.server.answers().await;
     }
 }
 

@@ -21,7 +21,7 @@ use jackline::store::sqlite::SqliteStore;
 use broken::{Broken, BrokenEngine, Flaw};
 use chaos::{Engine, Run, torture};
 use checker::{Tolerance, check};
-use engines::{Encrypted, Forgetful, Memory, Redis, RedisEverysec, Sqlite};
+use engines::{Encrypted, Forgetful, Memory, Postgres, Redis, RedisEverysec, Sqlite};
 use fairness::everybody_gets_on;
 
 /// How often a client asks at most, where time does not end it.
@@ -51,6 +51,13 @@ async fn clients_of_another_process() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_keeps_the_contract_while_it_is_killed_and_paused() {
     let Run { verdict, .. } = torture(Redis::start().await, usize::MAX).await;
+    assert_eq!(verdict.violations, Vec::<String>::new());
+}
+
+// Proves: J2, J3, J4, J8
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_keeps_the_contract_while_it_is_killed_and_paused() {
+    let Run { verdict, .. } = torture(Postgres::start().await, usize::MAX).await;
     assert_eq!(verdict.violations, Vec::<String>::new());
 }
 
@@ -132,6 +139,13 @@ async fn of_64_writers_of_one_session_in_sqlite_none_is_left_behind() {
 async fn of_64_writers_of_one_session_in_redis_none_is_left_behind() {
     let redis = Redis::start().await;
     everybody_gets_on(&[redis.open().await, redis.open().await]).await;
+}
+
+// Proves: J3
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_64_writers_of_one_session_in_postgres_none_is_left_behind() {
+    let postgres = Postgres::start().await;
+    everybody_gets_on(&[postgres.open().await, postgres.open().await]).await;
 }
 
 // Proves: J3
