@@ -24,6 +24,11 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         why: "the store for Redis is tested on a real one",
     },
     Tool {
+        binary: "valgrind",
+        package: "valgrind",
+        why: "instructions are counted where time must tell nothing",
+    },
+    Tool {
         binary: "postgres",
         package: "postgresql",
         why: "the store for PostgreSQL is tested on a real one; whatever cluster the package starts is left alone",

@@ -83,7 +83,9 @@ impl Users {
         let Ok(username) = Username::parse(username) else {
             return Ok(None);
         };
-        let found = self.table.find(By::NameKey(&username.key())).await?;
+        let found = self
+            .find("find a name", By::NameKey(&username.key()))
+            .await?;
         Ok(found.map(|user| user.id))
     }
 
@@ -93,7 +95,7 @@ impl Users {
     ///
     /// [`UsersError::Unavailable`], or [`UsersError::Corrupt`] if the stored hash or role makes no sense.
     pub async fn credentials(&self, id: &UserId) -> Result<Option<Credentials>, UsersError> {
-        let found = self.table.find(By::Id(id.as_str())).await?;
+        let found = self.find("read credentials", By::Id(id.as_str())).await?;
         found.map(Credentials::try_from).transpose()
     }
 
@@ -103,8 +105,17 @@ impl Users {
     ///
     /// As [`Users::credentials`].
     pub async fn by_id(&self, id: &UserId) -> Result<Option<User>, UsersError> {
-        let found = self.table.find(By::Id(id.as_str())).await?;
+        let found = self.find("look up a user", By::Id(id.as_str())).await?;
         found.map(User::try_from).transpose()
+    }
+
+    async fn find(
+        &self,
+        operation: &'static str,
+        by: By<'_>,
+    ) -> Result<Option<StoredUser>, UsersError> {
+        tracing::trace!(operation, "the user database is asked");
+        self.table.find(by).await
     }
 
     /// Adds a user with a fresh id.

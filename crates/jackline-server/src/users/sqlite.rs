@@ -37,7 +37,6 @@ impl SqliteUsers {
         operation: &'static str,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, UsersError> {
-        tracing::trace!(operation, "the user database is asked");
         let connection = Arc::clone(&self.connection);
         off_thread(operation, move || {
             // A panic while the lock was held rolled its transaction back; the connection itself is sound.

@@ -132,6 +132,16 @@ impl On {
         }
     }
 
+    /// What PostgreSQL answers to statements, as text.
+    pub(crate) fn sql(&self, statements: &str) -> String {
+        let url = self.place.setting("DATABASE_URL");
+        block_on(async {
+            let client = testkit::postgres::client(url).await;
+            let messages = client.simple_query(statements).await.unwrap();
+            format!("{messages:?}")
+        })
+    }
+
     /// What Redis answers to a command, as `redis-cli` prints it.
     pub(crate) fn redis_cli(&self, arguments: &[&str]) -> String {
         let port = self.redis.as_ref().unwrap().port().to_string();

@@ -161,14 +161,22 @@ impl Shared {
     }
 
     /// Fails if the browser may have got somebody's session in the place of the dead one that it presented: a visitor's must not take
-    /// its place.
+    /// its place. What this request knows of it without asking.
+    fn refuse_known_superseded(&self, state: &State) -> Result<(), SessionError> {
+        match &self.presented {
+            Presented::Token { .. } if state.superseded || self.is_slow(state) => {
+                Err(SessionError::Ended)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same, and what the store knows of it.
     async fn refuse_superseded(&self, state: &State) -> Result<(), SessionError> {
+        self.refuse_known_superseded(state)?;
         let Presented::Token { token, .. } = &self.presented else {
             return Ok(());
         };
-        if state.superseded || self.is_slow(state) {
-            return Err(SessionError::Ended);
-        }
         match self.look_again(&token.key(), state).await? {
             Some(Loaded::Replaced) => Err(SessionError::Ended),
             _ => Ok(()),
@@ -348,16 +356,19 @@ impl Shared {
     }
 
     async fn write_new(&self, state: State, outcome: &mut Outcome) -> Result<(), SessionError> {
-        self.refuse_superseded(&state).await?;
+        self.refuse_known_superseded(&state)?;
         self.check_size(&state.record)?;
-        let token = match state.token {
+        let token = match state.token.clone() {
             Some(token) => token,
             None => self.context.fresh_token(None)?,
         };
-        self.context
-            .store
-            .create(&token.key(), &state.record)
-            .await?;
+        let (store, key) = (&self.context.store, token.key());
+        store.create(&key, &state.record).await?;
+        // Asked after it is stored, and not before: a login may win while it is.
+        if let Err(error) = self.refuse_superseded(&state).await {
+            store.end(&key, None, self.context.clock.now()).await?;
+            return Err(error);
+        }
         self.request
             .event(EventKind::SessionCreated)
             .session(token.key().handle())

@@ -656,6 +656,28 @@ async fn a_cookie_that_another_server_has_given_is_neither_removed_nor_replaced_
     }
 }
 
+// Proves: J10
+#[tokio::test]
+async fn a_login_elsewhere_wins_over_a_visitors_session_that_is_being_stored_here() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await.hoarding();
+    site.wait(HOUR);
+    let running = begin(&alice, &gate, "/slow-write").await;
+    site.spy.hang(true);
+    gate.open();
+    site.spy.called("create", 1).await;
+    let here = std::mem::replace(&mut alice.site, site.beside(|engine| engine));
+    alice.log_in("alice").await;
+    alice.site = here;
+    site.wait(Duration::from_millis(3));
+    site.spy.hang(false);
+    let answer = running.await.unwrap();
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert!(answer.keeps_cookie(), "{answer:?}");
+    assert_eq!(site.memory.len(), 1, "nobody has the visitor's token");
+    assert_eq!(alice.user().await.as_deref(), Some("alice"));
+}
+
 // Proves: J2, J10
 #[tokio::test]
 async fn a_request_with_a_token_that_another_server_has_replaced_is_refused_here() {
