@@ -33,7 +33,7 @@ impl Engine for Memory {
         "memory".to_owned()
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
+    async fn open(&self, _timeout: Duration) -> Arc<dyn Store> {
         Arc::clone(&self.0) as _
     }
 
@@ -62,8 +62,8 @@ impl Engine for Redis {
         "redis, appendfsync always".to_owned()
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
-        open_redis(&self.0).await
+    async fn open(&self, timeout: Duration) -> Arc<dyn Store> {
+        open_redis(&self.0.url(), timeout).await
     }
 
     async fn begin(&mut self, fault: Fault) {
@@ -97,8 +97,8 @@ impl Engine for RedisEverysec {
         "redis, appendfsync everysec".to_owned()
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
-        open_redis(&self.0).await
+    async fn open(&self, timeout: Duration) -> Arc<dyn Store> {
+        open_redis(&self.0.url(), timeout).await
     }
 
     async fn begin(&mut self, fault: Fault) {
@@ -132,9 +132,9 @@ impl Engine for Postgres {
         "postgres".to_owned()
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
-        let store = PostgresStore::connect(&self.url, PostgresOptions::default()).await;
-        Arc::new(store.unwrap())
+    async fn open(&self, timeout: Duration) -> Arc<dyn Store> {
+        let options = PostgresOptions::default().response_timeout(timeout);
+        Arc::new(PostgresStore::connect(&self.url, options).await.unwrap())
     }
 
     async fn begin(&mut self, fault: Fault) {
@@ -166,10 +166,10 @@ impl<E: Engine> Engine for Encrypted<E> {
         format!("{}, encrypted", self.0.name())
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
+    async fn open(&self, timeout: Duration) -> Arc<dyn Store> {
         let key = EncryptionKey::new("an-encryption-key-for-torture-0123456789abcdef").unwrap();
         let keys = EncryptionKeys::new(key);
-        Arc::new(EncryptedStore::new(self.0.open().await, keys))
+        Arc::new(EncryptedStore::new(self.0.open(timeout).await, keys))
     }
 
     async fn begin(&mut self, fault: Fault) {
@@ -198,8 +198,8 @@ impl Engine for Forgetful {
         "redis that saves nothing".to_owned()
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
-        open_redis(&self.0).await
+    async fn open(&self, timeout: Duration) -> Arc<dyn Store> {
+        open_redis(&self.0.url(), timeout).await
     }
 
     async fn begin(&mut self, fault: Fault) {
@@ -211,9 +211,9 @@ impl Engine for Forgetful {
     }
 }
 
-async fn open_redis(server: &RedisServer) -> Arc<dyn Store> {
-    let store = RedisStore::connect(&server.url(), RedisOptions::default()).await;
-    Arc::new(store.unwrap())
+pub(crate) async fn open_redis(url: &str, timeout: Duration) -> Arc<dyn Store> {
+    let options = RedisOptions::default().response_timeout(timeout);
+    Arc::new(RedisStore::connect(url, options).await.unwrap())
 }
 
 fn begin_at(server: &mut RedisServer, fault: Fault) {

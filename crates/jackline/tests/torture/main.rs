@@ -15,11 +15,8 @@ mod workload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jackline::store::Store;
-use jackline::store::sqlite::SqliteStore;
-
 use broken::{Broken, BrokenEngine, Flaw};
-use chaos::{Engine, Run, torture};
+use chaos::{Run, torture};
 use checker::{Tolerance, check};
 use engines::{Encrypted, Forgetful, Memory, Postgres, Redis, RedisEverysec, Sqlite};
 use fairness::everybody_gets_on;
@@ -128,29 +125,26 @@ async fn a_redis_that_saves_nothing_is_found_out_and_what_it_loses_is_counted() 
 // Proves: J3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_writers_of_one_session_in_sqlite_none_is_left_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("sessions.db");
-    let open = || Arc::new(SqliteStore::open(&file).unwrap()) as Arc<dyn Store>;
-    everybody_gets_on(&[open(), open()]).await;
+    everybody_gets_on(&Sqlite::start_alone()).await;
 }
 
 // Proves: J3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_writers_of_one_session_in_redis_none_is_left_behind() {
     let redis = Redis::start().await;
-    everybody_gets_on(&[redis.open().await, redis.open().await]).await;
+    everybody_gets_on(&redis).await;
 }
 
 // Proves: J3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_writers_of_one_session_in_postgres_none_is_left_behind() {
     let postgres = Postgres::start().await;
-    everybody_gets_on(&[postgres.open().await, postgres.open().await]).await;
+    everybody_gets_on(&postgres).await;
 }
 
 // Proves: J3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_writers_of_one_encrypted_session_none_is_left_behind() {
     let redis = Encrypted(Redis::start().await);
-    everybody_gets_on(&[redis.open().await, redis.open().await]).await;
+    everybody_gets_on(&redis).await;
 }
