@@ -6,6 +6,7 @@
     reason = "a test that cannot start its server fails"
 )]
 
+pub mod certificates;
 pub mod postgres;
 pub mod redis;
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};
 
+use crate::certificates::Certificates;
 use crate::eventually;
 
 /// A running PostgreSQL.
@@ -19,6 +20,7 @@ pub struct PostgresServer {
     port: u16,
     folder: tempfile::TempDir,
     databases: AtomicU32,
+    arguments: Vec<String>,
     child: Option<Child>,
 }
 
@@ -39,35 +41,116 @@ impl PostgresServer {
 
     /// Makes a cluster, starts it, and waits until it answers.
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let everybody = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(folder.path(), everybody).unwrap();
-        if is_root() {
-            let given = Command::new("chown")
-                .arg("nobody")
-                .arg(folder.path())
-                .status();
-            assert!(given.unwrap().success());
+        let mut server = Self::make();
+        server.start_again();
+        server.answers().await;
+        server
+    }
+
+    /// The same with TLS, which it wants of everybody but the superuser; of the user `certified` it wants a client's certificate too.
+    pub async fn start_with_tls(certificates: &Certificates) -> Self {
+        const RULES: &str = "host all postgres all trust\nhostssl all certified all trust clientcert=verify-ca\n\
+                             hostssl all all all trust\n";
+        let mut server = Self::make();
+        let (certificate, key) = certificates.server();
+        for (setting, file) in [
+            ("ssl_cert_file", certificate),
+            ("ssl_key_file", key),
+            ("ssl_ca_file", certificates.authority()),
+        ] {
+            // The server reads a key only if it is its own, and nobody else's to read.
+            let own = server.folder.path().join(setting);
+            std::fs::copy(file, &own).unwrap();
+            std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o600)).unwrap();
+            give_to_server(&own);
+            server.set(setting, &own.display().to_string());
         }
+        server.set("ssl", "on");
+        // The second is an address that is not in the certificate.
+        server.set("listen_addresses", "127.0.0.1,127.0.0.2");
+        std::fs::write(server.folder.path().join("data/pg_hba.conf"), RULES).unwrap();
+        server.start_again();
+        server.answers().await;
+        server
+    }
+
+    /// A standby that follows `primary` and takes no writes until it is [promoted](Self::promote).
+    pub async fn start_standby(primary: &Self) -> Self {
+        let mut server = Self::place();
+        let copied = server_program("pg_basebackup")
+            .args([
+                "--checkpoint=fast",
+                "--wal-method=stream",
+                "--write-recovery-conf",
+                "-h",
+                "127.0.0.1",
+            ])
+            .args(["-p", &primary.port.to_string(), "-U", "postgres", "-D"])
+            .arg(server.folder.path().join("data"))
+            .status()
+            .unwrap();
+        assert!(copied.success(), "pg_basebackup failed");
+        server.start_again();
+        server.answers().await;
+        server
+    }
+
+    /// Makes a standby the primary, and waits until it takes writes.
+    pub async fn promote(&self) {
+        let client = self.client().await;
+        let promoted = client.query_one("SELECT pg_promote()", &[]).await.unwrap();
+        assert!(promoted.get::<_, bool>(0));
+    }
+
+    /// From now on its files cannot grow past so many bytes, or can again: what a full disk does to writes, with none of the disk's
+    /// other users harmed.
+    pub fn limit_files(&self, most: Option<u64>) {
+        let most = most.map_or("unlimited".to_owned(), |most| most.to_string());
+        for process in self.processes() {
+            // One that has ended by itself meanwhile is no matter. Only its own user may do this, not even root.
+            let _ = as_server(Path::new("prlimit"))
+                .args([&format!("--fsize={most}:"), &format!("--pid={process}")])
+                .stderr(Stdio::null())
+                .status()
+                .unwrap();
+        }
+    }
+
+    /// Gives it a setting, from its next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.arguments
+            .extend(["-c".to_owned(), format!("{name}={value}")]);
+    }
+
+    /// A server with an empty cluster.
+    fn make() -> Self {
+        let server = Self::place();
         let made = server_program("initdb")
             .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
             .args(["--locale=C.UTF-8", "--no-sync", "--no-instructions", "-D"])
-            .arg(folder.path().join("data"))
+            .arg(server.folder.path().join("data"))
             .stdout(Stdio::null())
             .status()
             .expect(
                 "initdb runs; these tests need PostgreSQL installed and skip nothing without it",
             );
         assert!(made.success(), "initdb failed");
-        let mut server = Self {
+        server
+    }
+
+    /// A server without data.
+    fn place() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let everybody = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), everybody).unwrap();
+        give_to_server(folder.path());
+        Self {
             port: crate::free_port(),
             folder,
             databases: AtomicU32::new(0),
+            arguments: Vec::new(),
             child: None,
-        };
-        server.start_again();
-        server.answers().await;
-        server
+        }
     }
 
     /// The port that it listens on.
@@ -144,6 +227,7 @@ impl PostgresServer {
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-k"])
             .arg(folder)
             .args(["-c", "fsync=on", "-c", "max_connections=400"])
+            .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -222,7 +306,10 @@ fn signal(signal: &str, processes: &[u32]) {
 
 /// A program of the server, to be run as somebody who is not root.
 fn server_program(name: &str) -> Command {
-    let program = find(name);
+    as_server(&find(name))
+}
+
+fn as_server(program: &Path) -> Command {
     if !is_root() {
         return Command::new(program);
     }
@@ -248,6 +335,14 @@ fn find(name: &str) -> PathBuf {
         .map(|version| Path::new("/usr/lib/postgresql").join(format!("{version}/bin/{name}")))
         .find(|program| program.is_file())
         .unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// Makes a file or folder its own, as far as it runs as somebody else.
+fn give_to_server(path: &Path) {
+    if is_root() {
+        let given = Command::new("chown").arg("nobody").arg(path).status();
+        assert!(given.unwrap().success());
+    }
 }
 
 fn is_root() -> bool {

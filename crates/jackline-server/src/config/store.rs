@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use jackline::postgres::{PostgresOpenError, PostgresUrl};
+use jackline::postgres::{PostgresOpenError, PostgresUrl, Protection};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -76,7 +76,7 @@ impl fmt::Debug for RedisUrl {
 }
 
 pub(crate) fn read(reader: &mut Reader, deployment: Deployment) -> StoreSettings {
-    let database = read_database_url(reader);
+    let database = read_database_url(reader, deployment);
     StoreSettings {
         engine: read_engine(reader, deployment, database.as_ref()),
         database,
@@ -160,30 +160,47 @@ fn read_engine(
     engine.unwrap_or(StoreEngine::Sqlite)
 }
 
-fn read_database_url(reader: &mut Reader) -> Option<PostgresUrl> {
+fn read_database_url(reader: &mut Reader, deployment: Deployment) -> Option<PostgresUrl> {
     let text = reader.one(Setting::DATABASE_URL)?;
-    let why = "without its database the server could only answer 503 (D7)";
-    match text.parse() {
-        Ok(url) => Some(url),
-        Err(PostgresOpenError::Unsupported) => {
-            reader.report(
-                Setting::DATABASE_URL,
-                "its sslmode asks for TLS, which this version does not speak",
-                why,
-                "let the connection stay on this machine or inside a tunnel, and write sslmode=disable",
-            );
-            None
+    let url: PostgresUrl = match text.parse() {
+        Ok(url) => url,
+        Err(error) => {
+            let (what, fix) = match error {
+                PostgresOpenError::TlsMode => (
+                    "its sslmode is not one that keeps a promise: unknown, or plain text to whoever asks for it",
+                    "write sslmode=verify-full, verify-ca or require; or disable, on a network that you trust",
+                ),
+                PostgresOpenError::TlsFiles => (
+                    "its sslrootcert, sslcert and sslkey do not fit together, or sslmode has no use for them",
+                    "give sslcert and sslkey together, and with any of the three sslmode=verify-full",
+                ),
+                _ => (
+                    "it is not the address of a PostgreSQL database",
+                    "write postgres://user:password@host:5432/database, with special characters of the password percent-encoded",
+                ),
+            };
+            let why = "without its database the server could only answer 503 (D7)";
+            reader.report(Setting::DATABASE_URL, what, why, fix);
+            return None;
         }
-        Err(_) => {
-            reader.report(
-                Setting::DATABASE_URL,
-                "it is not the address of a PostgreSQL database",
-                why,
-                "write postgres://user:password@host:5432/database, with special characters of the password percent-encoded",
-            );
-            None
-        }
+    };
+    const FIX: &str = "write sslmode=verify-full, with sslrootcert=/path/to/ca.pem if the certificate is from an authority of your own";
+    match url.protection() {
+        Protection::Plain if deployment.is_production() => reader.report(
+            Setting::DATABASE_URL,
+            "it leads to another machine without TLS, in production",
+            "whoever is on the way reads passwords' hashes and sessions, and can write some",
+            FIX,
+        ),
+        Protection::Unauthenticated if deployment.is_production() => reader.report(
+            Setting::DATABASE_URL,
+            "its sslmode=require takes any certificate, in production",
+            "whoever is on the way can pass for the database",
+            FIX,
+        ),
+        _ => {}
     }
+    Some(url)
 }
 
 fn read_redis_url(reader: &mut Reader) -> Option<RedisUrl> {

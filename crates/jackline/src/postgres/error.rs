@@ -2,6 +2,7 @@
 //! is stored; the address is named, because it is what one corrects.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_postgres::Error;
@@ -22,6 +23,12 @@ pub enum Failure {
     /// With the SQLSTATE, such as `25006`. The message beside it may quote data.
     #[error("PostgreSQL refused with {0}")]
     Refused(String),
+    /// No encrypted connection comes about.
+    #[error("TLS with PostgreSQL failed: {0}")]
+    Tls(String),
+    /// TLS is wanted, and the server has none.
+    #[error("PostgreSQL does not speak TLS")]
+    NoTls,
     /// An answer that makes no sense.
     #[error("PostgreSQL answered something unexpected")]
     Unexpected,
@@ -35,9 +42,21 @@ impl From<&Error> for Failure {
         if error.is_closed() {
             return Self::Lost;
         }
-        std::error::Error::source(error)
-            .and_then(|source| source.downcast_ref::<io::Error>())
-            .map_or(Self::Unexpected, |source| Self::Io(source.kind()))
+        let Some(source) = std::error::Error::source(error) else {
+            return Self::Unexpected;
+        };
+        if let Some(io) = source.downcast_ref::<io::Error>() {
+            let tls = io.get_ref().and_then(|inner| inner.downcast_ref());
+            return match tls {
+                Some(tls) => Self::Tls(rustls::Error::to_string(tls)),
+                None => Self::Io(io.kind()),
+            };
+        }
+        // The client has no name for it but these words.
+        match source.to_string().as_str() {
+            "server does not support TLS" => Self::NoTls,
+            _ => Self::Unexpected,
+        }
     }
 }
 
@@ -51,12 +70,43 @@ pub enum PostgresOpenError {
          characters of the password percent-encoded"
     )]
     Url,
-    /// The URL asks for TLS.
+    /// The URL's `sslmode` is unknown, or lets others choose.
     #[error(
-        "this build cannot connect with TLS, as sslmode in the PostgreSQL URL asks; use sslmode=disable on a network \
-         that you trust"
+        "sslmode in the PostgreSQL URL is verify-full, verify-ca or require, or disable on a network that you trust; prefer and \
+         allow are plain text to whoever asks for it"
     )]
-    Unsupported,
+    TlsMode,
+    /// The URL names files that do not fit together.
+    #[error(
+        "in the PostgreSQL URL, sslcert and sslkey come together, and none of sslrootcert, sslcert and sslkey goes with a \
+         connection without TLS; on this machine, write sslmode=verify-full with them"
+    )]
+    TlsFiles,
+    /// A file that the URL names cannot be used.
+    #[error("{} cannot be used; sslrootcert, sslcert and sslkey of the PostgreSQL URL name PEM files that this user may read", file.display())]
+    Certificate {
+        /// Which.
+        file: PathBuf,
+    },
+    /// The server has no TLS.
+    #[error(
+        "PostgreSQL at {at} does not speak TLS; turn `ssl` on there, or write sslmode=disable on a network that you trust"
+    )]
+    NoTls {
+        /// Host and port.
+        at: String,
+    },
+    /// The server and this program do not agree on certificates.
+    #[error(
+        "PostgreSQL at {at} is not trusted, or does not trust this program ({source}); check the host name, sslrootcert, sslcert \
+         and sslkey in the URL"
+    )]
+    Untrusted {
+        /// Host and port.
+        at: String,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The schema's name will not do.
     #[error(
         "the schema must have up to 63 lower-case letters, digits and underscores, and begin neither with a digit nor \
@@ -100,7 +150,7 @@ pub enum PostgresOpenError {
     /// The server refuses the credentials.
     #[error(
         "PostgreSQL at {at} refuses the user and password in the URL, or asks for some that the URL lacks; correct them, \
-         or pg_hba.conf"
+         or pg_hba.conf; it may also want TLS (sslmode=verify-full in the URL)"
     )]
     Credentials {
         /// Host and port.

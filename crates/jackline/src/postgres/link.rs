@@ -14,7 +14,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, Error, NoTls, Row, Statement};
+use tokio_postgres::{Client, Config, Error, Row, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{Failure, PostgresOpenError};
 use super::open::{self, Opened};
@@ -199,11 +200,12 @@ impl Drop for UnderWay<'_> {
 fn asks_for_another_connection(failure: &Failure) -> bool {
     match failure {
         Failure::Refused(code) => {
-            // Shutting down; or a prepared statement that is not valid any more, after an upgrade of the tables.
-            ["57P01", "57P02", "57P03", "0A000", "26000"].contains(&code.as_str())
+            // Shutting down; a prepared statement that is not valid any more, after an upgrade of the tables; or a server that
+            // takes no writes now, where another may, or this one from a new connection.
+            ["57P01", "57P02", "57P03", "0A000", "26000", "25006"].contains(&code.as_str())
         }
         Failure::Io(_) | Failure::Lost => true,
-        Failure::TimedOut(_) | Failure::Unexpected => false,
+        Failure::TimedOut(_) | Failure::Tls(_) | Failure::NoTls | Failure::Unexpected => false,
     }
 }
 
@@ -300,6 +302,7 @@ impl Pause {
 /// Makes connections.
 pub(super) struct Dialer {
     pub(super) config: Config,
+    pub(super) tls: MakeRustlsConnect,
     pub(super) schema: Schema,
     /// For all hosts together.
     pub(super) connection_timeout: Duration,
@@ -336,7 +339,7 @@ impl Dialer {
 
     /// Connects and authenticates.
     pub(super) async fn connect(&self) -> Result<Connected, Error> {
-        let (client, connection) = self.config.connect(NoTls).await?;
+        let (client, connection) = self.config.connect(self.tls.clone()).await?;
         let replace = Arc::new(Notify::new());
         let tell = Arc::clone(&replace);
         let driver = tokio::spawn(async move {

@@ -12,10 +12,12 @@ mod migrations;
 mod open;
 mod options;
 mod tables;
+mod tls;
 mod url;
 
 pub use self::error::{Failure, PostgresOpenError};
 pub use self::link::Link;
 pub use self::options::PostgresOptions;
 pub use self::tables::{Schema, Tables};
+pub use self::tls::Protection;
 pub use self::url::PostgresUrl;

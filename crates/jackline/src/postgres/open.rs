@@ -32,6 +32,7 @@ pub(super) async fn open<T: Tables>(
     config.connect_timeout(options.connection_timeout);
     let dialer = Dialer {
         config,
+        tls: url.tls.connector()?,
         schema,
         connection_timeout: options.connection_timeout * u32::try_from(hosts).unwrap_or(1).max(1),
         response_timeout: options.response_timeout,
@@ -138,6 +139,13 @@ fn explain(error: &Error, at: &str, dialer: &Dialer) -> PostgresOpenError {
             return PostgresOpenError::TimedOut {
                 at,
                 within: dialer.connection_timeout,
+            };
+        }
+        Failure::NoTls => return PostgresOpenError::NoTls { at },
+        Failure::Tls(_) => {
+            return PostgresOpenError::Untrusted {
+                at,
+                source: Box::new(failure),
             };
         }
         Failure::Refused(code) => code.as_str(),

@@ -4,12 +4,21 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::Host;
+use zeroize::Zeroizing;
 
 use super::error::PostgresOpenError;
+use super::tls::{Protection, Tls};
 
 /// `postgres://user:password@host:5432/database`, parsed. Of several hosts, separated by commas, the first that answers is used.
+///
+/// The option `sslmode` is `disable`, `require` (encrypted, to whoever answers), `verify-ca` (whose certificate is from a trusted
+/// authority) or `verify-full` (and is for this host). Without it, a connection to this machine is plain and every other is
+/// `verify-full`. `sslrootcert` names a file with the authorities that are trusted, instead of those that browsers trust;
+/// `sslcert` and `sslkey` are the client's own. All are PEM. `prefer` and `allow` are refused: they are plain text to whoever
+/// asks for it.
 ///
 /// ```
 /// use jackline::postgres::PostgresUrl;
@@ -21,6 +30,7 @@ use super::error::PostgresOpenError;
 #[derive(Clone)]
 pub struct PostgresUrl {
     pub(super) config: Arc<Config>,
+    pub(super) tls: Arc<Tls>,
 }
 
 impl PostgresUrl {
@@ -29,6 +39,12 @@ impl PostgresUrl {
     pub fn place(&self) -> String {
         let database = self.config.get_dbname().unwrap_or_default();
         format!("postgres://{}/{database}", self.address())
+    }
+
+    /// What stands between the connection and somebody who sits in the network.
+    #[must_use]
+    pub fn protection(&self) -> Protection {
+        self.tls.protection(&self.config)
     }
 
     /// Hosts and ports.
@@ -58,24 +74,41 @@ impl FromStr for PostgresUrl {
         if rest.matches('@').count() > 1 {
             return Err(PostgresOpenError::Url);
         }
-        if ["sslmode=require", "sslmode=verify"]
-            .iter()
-            .any(|mode| rest.contains(mode))
-        {
-            return Err(PostgresOpenError::Unsupported);
-        }
+        let mut tls = Tls::default();
+        let plain = without_tls(text, &mut tls)?;
         // The client's own message may quote what it could not read.
-        let config: Config = text.parse().map_err(|_| PostgresOpenError::Url)?;
+        let mut config: Config = plain.parse().map_err(|_| PostgresOpenError::Url)?;
         if config.get_hosts().is_empty() {
             return Err(PostgresOpenError::Url);
         }
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(PostgresOpenError::Unsupported);
-        }
+        tls.settle(&mut config)?;
         Ok(Self {
             config: Arc::new(config),
+            tls: Arc::new(tls),
         })
     }
+}
+
+/// Takes the options of TLS, of which the client knows few, out of an address.
+fn without_tls(text: &str, tls: &mut Tls) -> Result<Zeroizing<String>, PostgresOpenError> {
+    let (address, options) = text.split_once('?').unwrap_or((text, ""));
+    let mut kept = Zeroizing::new(address.to_owned());
+    let mut mark = '?';
+    for option in options.split('&').filter(|option| !option.is_empty()) {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let value = percent_decode_str(value)
+            .decode_utf8()
+            .map_err(|_| PostgresOpenError::Url)?;
+        match tls.take(name, &value) {
+            Some(taken) => taken?,
+            None => {
+                kept.push(mark);
+                kept.push_str(option);
+                mark = '&';
+            }
+        }
+    }
+    Ok(kept)
 }
 
 impl fmt::Debug for PostgresUrl {

@@ -6,10 +6,12 @@ mod replica;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use jackline::store::Store;
 use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
+use jackline::store::postgres::{PostgresOptions, PostgresStore};
 use jackline::store::redis::{RedisOptions, RedisStore};
 use jackline::store::sqlite::SqliteStore;
 use jackline_model::bounds::{CHANGES, COOKIES, REVOCATION};
@@ -20,6 +22,7 @@ use proptest::prelude::any;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use stateright::Model;
+use testkit::postgres::PostgresServer;
 use testkit::redis::RedisServer;
 use tokio::runtime::Runtime;
 
@@ -28,6 +31,9 @@ use replica::Replica;
 /// The worlds that are walked through. On a cluster a login is two steps of the model and one call of the real store, so that
 /// world is left to the search.
 const WORLDS: [&World; 3] = [&CHANGES, &COOKIES, &REVOCATION];
+
+/// For engines on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Longer than any way through a world.
 const STEPS: usize = 24;
@@ -114,11 +120,29 @@ fn sqlite_does_what_the_model_does() {
 
 // Proves: J2, J3, J4, J10
 #[test]
+fn postgresql_does_what_the_model_does() {
+    let runtime = Runtime::new().unwrap();
+    let (store, _server) = runtime.block_on(async {
+        let server = PostgresServer::start().await;
+        let options = PostgresOptions::default()
+            .response_timeout(PATIENCE)
+            .connection_timeout(PATIENCE);
+        let store = PostgresStore::connect(&server.url().parse().unwrap(), options).await;
+        (store.unwrap(), server)
+    });
+    walk(&runtime, &(Arc::new(store) as _), Protocol::SOUND, 400).unwrap();
+}
+
+// Proves: J2, J3, J4, J10
+#[test]
 fn redis_does_what_the_model_does() {
     let runtime = Runtime::new().unwrap();
     let (store, _server) = runtime.block_on(async {
         let server = RedisServer::start().await;
-        let store = RedisStore::connect(&server.url(), RedisOptions::default()).await;
+        let options = RedisOptions::default()
+            .response_timeout(PATIENCE)
+            .connection_timeout(PATIENCE);
+        let store = RedisStore::connect(&server.url(), options).await;
         (store.unwrap(), server)
     });
     walk(&runtime, &(Arc::new(store) as _), Protocol::SOUND, 400).unwrap();

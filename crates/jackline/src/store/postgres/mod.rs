@@ -6,7 +6,7 @@
 //! # Deployment
 //!
 //! - **Version:** PostgreSQL 15 or later, with a database in UTF-8. The store makes a schema of its own, `jackline`, with
-//!   two tables, and upgrades it when a later version of Jackline starts; for that the user needs `CREATE` on the database. To
+//!   three tables, and upgrades it when a later version of Jackline starts; for that the user needs `CREATE` on the database. To
 //!   run as a user with fewer rights, start once as a user who has them; then `USAGE` on the schema and `SELECT, INSERT,
 //!   UPDATE, DELETE` on its tables will do.
 //! - **Durability:** an acknowledged step survives a crash of the server as far as its configuration makes it, and with
@@ -15,6 +15,7 @@
 //! - **Connections:** four for each store unless [`PostgresOptions::connections`] says otherwise; ten web servers take 40 of
 //!   the 100 that PostgreSQL allows by default. Between the store and the server stands no pooler, or one that gives each
 //!   client a connection of its own (PgBouncer with `pool_mode=session` and `ignore_startup_parameters=options`).
+//! - **TLS:** with another machine, unless the address says otherwise ([`PostgresUrl`]).
 //! - **Fail-over:** name all hosts, `postgres://a,b/app?target_session_attrs=read-write`.
 //! - **Clocks:** limits are measured with the clocks of the web servers. The server's own decides nothing.
 //! - **Space:** [`reclaim`](Store::reclaim) removes a record within five minutes after its idle limit has run out, and at most
