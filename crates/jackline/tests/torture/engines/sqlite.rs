@@ -98,9 +98,9 @@ impl Engine for Sqlite {
     const TOLERANCE: Tolerance = LOSES_NOTHING;
 
     fn name(&self) -> String {
-        match self.other {
-            Some(_) => "sqlite, two processes".to_owned(),
-            None => "sqlite".to_owned(),
+        match self.lives {
+            0 => "sqlite".to_owned(),
+            _ => "sqlite, two processes".to_owned(),
         }
     }
 
