@@ -78,7 +78,7 @@ impl Engine for BrokenEngine {
         format!("memory with a flaw, {:?}", self.0.flaw)
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
+    async fn open(&self, _timeout: Duration) -> Arc<dyn Store> {
         Arc::clone(&self.0) as _
     }
 

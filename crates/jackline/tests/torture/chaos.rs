@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use jackline::store::Store;
+use tokio::sync::Mutex;
 
 use crate::checker::{Tolerance, Verdict, check};
 use crate::history::{History, Recorder};
@@ -32,8 +33,8 @@ pub(crate) trait Engine {
 
     fn name(&self) -> String;
 
-    /// One more handle, such as every instance of a service has one.
-    async fn open(&self) -> Arc<dyn Store>;
+    /// One more handle, such as every instance of a service has one, whose calls take so long at most.
+    async fn open(&self, timeout: Duration) -> Arc<dyn Store>;
 
     async fn begin(&mut self, fault: Fault);
 
@@ -65,6 +66,12 @@ pub(crate) fn seed() -> u64 {
     given.map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("a number"))
 }
 
+/// How long a handle waits for an answer: what the stores do by default.
+const TIMEOUT: Duration = Duration::from_millis(450);
+
+/// One engine at a time: on a machine that is busy with others its answers come too late, and what is unknown proves little.
+pub(crate) static TURN: Mutex<()> = Mutex::const_new(());
+
 /// Handles of one engine, as many as there might be instances of a service.
 const HANDLES: usize = 4;
 
@@ -79,12 +86,13 @@ pub(crate) struct Run {
 
 /// Lets clients loose on an engine, and faults too, and then looks at everything once more.
 pub(crate) async fn torture<E: Engine>(mut engine: E, steps: usize) -> Run {
+    let _turn = TURN.lock().await;
     let seed = seed();
     let mut rng = Rng::with_seed(seed);
     let world = World::new(engine.recorder());
     let mut handles = Vec::new();
     for _ in 0..HANDLES {
-        handles.push(engine.open().await);
+        handles.push(engine.open(TIMEOUT).await);
     }
     let clients: Vec<_> = (0..CLIENTS)
         .map(|number| {
@@ -99,7 +107,7 @@ pub(crate) async fn torture<E: Engine>(mut engine: E, steps: usize) -> Run {
     engine.finish().await;
     world.recorder.settled();
     // A client of its own number, on a handle of its own.
-    let store = engine.open().await;
+    let store = engine.open(TIMEOUT).await;
     Client::new(&world, store, 1_000, 0, seed).audit().await;
     let history = engine.history(&world);
     let verdict = check(&history, E::TOLERANCE);

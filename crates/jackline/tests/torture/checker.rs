@@ -373,6 +373,7 @@ enum Rule {
     Data,
     Sum,
     Unlisted,
+    LetIn,
 }
 
 impl Checker<'_> {
@@ -428,7 +429,7 @@ impl Checker<'_> {
     ) {
         if !lost {
             self.violates(rule, promise, key, what());
-        } else if self.reported.insert((rule, key)) {
+        } else if self.reported.insert((Rule::LetIn, key)) {
             self.verdict.let_in += 1;
         }
     }
@@ -751,8 +752,11 @@ impl Checker<'_> {
                     .iter()
                     .find(|sight| sight.alive && sight.by.begun > list.ended);
                 if let Some(sight) = alive {
-                    let what = format!("it is alive in {:?} and not listed in {list:?}", sight.by);
-                    self.violates(Rule::Unlisted, "J4", *key, what);
+                    // It may have been dead then, and what ended it is lost.
+                    let lost = self.is_shaky(list, sight.by);
+                    self.lets_in(Rule::Unlisted, "J4", *key, lost, || {
+                        format!("it is alive in {:?} and not listed in {list:?}", sight.by)
+                    });
                 }
             }
         }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use jackline::store::Store;
 use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
+use jackline::store::postgres::{PostgresOptions, PostgresStore, PostgresUrl};
 use jackline::store::redis::{RedisOptions, RedisStore};
+use testkit::postgres::PostgresServer;
 use testkit::redis::RedisServer;
 
 use crate::chaos::{Engine, Fault};
@@ -31,7 +33,7 @@ impl Engine for Memory {
         "memory".to_owned()
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
+    async fn open(&self, _timeout: Duration) -> Arc<dyn Store> {
         Arc::clone(&self.0) as _
     }
 
@@ -60,8 +62,8 @@ impl Engine for Redis {
         "redis, appendfsync always".to_owned()
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
-        open_redis(&self.0).await
+    async fn open(&self, timeout: Duration) -> Arc<dyn Store> {
+        open_redis(&self.0.url(), timeout).await
     }
 
     async fn begin(&mut self, fault: Fault) {
@@ -95,8 +97,8 @@ impl Engine for RedisEverysec {
         "redis, appendfsync everysec".to_owned()
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
-        open_redis(&self.0).await
+    async fn open(&self, timeout: Duration) -> Arc<dyn Store> {
+        open_redis(&self.0.url(), timeout).await
     }
 
     async fn begin(&mut self, fault: Fault) {
@@ -105,6 +107,51 @@ impl Engine for RedisEverysec {
 
     async fn end(&mut self, fault: Fault) {
         end_at(&mut self.0, fault).await;
+    }
+}
+
+/// One PostgreSQL that syncs every commit before it answers, as it does by default.
+pub(crate) struct Postgres {
+    server: PostgresServer,
+    url: PostgresUrl,
+}
+
+impl Postgres {
+    pub(crate) async fn start() -> Self {
+        let server = PostgresServer::start().await;
+        let url = server.new_database().await.parse().unwrap();
+        Self { server, url }
+    }
+}
+
+impl Engine for Postgres {
+    const FAULTS: &'static [Fault] = &[Fault::Kill, Fault::Pause];
+    const TOLERANCE: Tolerance = LOSES_NOTHING;
+
+    fn name(&self) -> String {
+        "postgres".to_owned()
+    }
+
+    async fn open(&self, timeout: Duration) -> Arc<dyn Store> {
+        let options = PostgresOptions::default().response_timeout(timeout);
+        Arc::new(PostgresStore::connect(&self.url, options).await.unwrap())
+    }
+
+    async fn begin(&mut self, fault: Fault) {
+        match fault {
+            Fault::Kill => self.server.crash(),
+            Fault::Pause => self.server.freeze(),
+            Fault::FailOver => panic!("a single PostgreSQL has nothing to fail over to"),
+        }
+    }
+
+    async fn end(&mut self, fault: Fault) {
+        match fault {
+            Fault::Kill => self.server.start_again(),
+            Fault::Pause => self.server.thaw(),
+            Fault::FailOver => {}
+        }
+        self.server.answers().await;
     }
 }
 
@@ -119,10 +166,10 @@ impl<E: Engine> Engine for Encrypted<E> {
         format!("{}, encrypted", self.0.name())
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
+    async fn open(&self, timeout: Duration) -> Arc<dyn Store> {
         let key = EncryptionKey::new("an-encryption-key-for-torture-0123456789abcdef").unwrap();
         let keys = EncryptionKeys::new(key);
-        Arc::new(EncryptedStore::new(self.0.open().await, keys))
+        Arc::new(EncryptedStore::new(self.0.open(timeout).await, keys))
     }
 
     async fn begin(&mut self, fault: Fault) {
@@ -151,8 +198,8 @@ impl Engine for Forgetful {
         "redis that saves nothing".to_owned()
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
-        open_redis(&self.0).await
+    async fn open(&self, timeout: Duration) -> Arc<dyn Store> {
+        open_redis(&self.0.url(), timeout).await
     }
 
     async fn begin(&mut self, fault: Fault) {
@@ -164,9 +211,9 @@ impl Engine for Forgetful {
     }
 }
 
-async fn open_redis(server: &RedisServer) -> Arc<dyn Store> {
-    let store = RedisStore::connect(&server.url(), RedisOptions::default()).await;
-    Arc::new(store.unwrap())
+pub(crate) async fn open_redis(url: &str, timeout: Duration) -> Arc<dyn Store> {
+    let options = RedisOptions::default().response_timeout(timeout);
+    Arc::new(RedisStore::connect(url, options).await.unwrap())
 }
 
 fn begin_at(server: &mut RedisServer, fault: Fault) {

@@ -15,13 +15,10 @@ mod workload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jackline::store::Store;
-use jackline::store::sqlite::SqliteStore;
-
 use broken::{Broken, BrokenEngine, Flaw};
-use chaos::{Engine, Run, torture};
+use chaos::{Run, torture};
 use checker::{Tolerance, check};
-use engines::{Encrypted, Forgetful, Memory, Redis, RedisEverysec, Sqlite};
+use engines::{Encrypted, Forgetful, Memory, Postgres, Redis, RedisEverysec, Sqlite};
 use fairness::everybody_gets_on;
 
 /// How often a client asks at most, where time does not end it.
@@ -51,6 +48,13 @@ async fn clients_of_another_process() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_keeps_the_contract_while_it_is_killed_and_paused() {
     let Run { verdict, .. } = torture(Redis::start().await, usize::MAX).await;
+    assert_eq!(verdict.violations, Vec::<String>::new());
+}
+
+// Proves: J2, J3, J4, J8
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_keeps_the_contract_while_it_is_killed_and_paused() {
+    let Run { verdict, .. } = torture(Postgres::start().await, usize::MAX).await;
     assert_eq!(verdict.violations, Vec::<String>::new());
 }
 
@@ -121,22 +125,26 @@ async fn a_redis_that_saves_nothing_is_found_out_and_what_it_loses_is_counted() 
 // Proves: J3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_writers_of_one_session_in_sqlite_none_is_left_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("sessions.db");
-    let open = || Arc::new(SqliteStore::open(&file).unwrap()) as Arc<dyn Store>;
-    everybody_gets_on(&[open(), open()]).await;
+    everybody_gets_on(&Sqlite::start_alone()).await;
 }
 
 // Proves: J3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_writers_of_one_session_in_redis_none_is_left_behind() {
     let redis = Redis::start().await;
-    everybody_gets_on(&[redis.open().await, redis.open().await]).await;
+    everybody_gets_on(&redis).await;
+}
+
+// Proves: J3
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_64_writers_of_one_session_in_postgres_none_is_left_behind() {
+    let postgres = Postgres::start().await;
+    everybody_gets_on(&postgres).await;
 }
 
 // Proves: J3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_writers_of_one_encrypted_session_none_is_left_behind() {
     let redis = Encrypted(Redis::start().await);
-    everybody_gets_on(&[redis.open().await, redis.open().await]).await;
+    everybody_gets_on(&redis).await;
 }

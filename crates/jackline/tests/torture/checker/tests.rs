@@ -524,6 +524,16 @@ fn what_an_engine_may_lose_is_counted_by_its_direction() {
     );
     lost_revocation.breaks("J4");
 
+    // Not on a list of the primary that was replaced, and alive at the one that took its place: once is enough.
+    let two_primaries = fault(
+        story()
+            .logged_in(1)
+            .did(Call::End(hers(1)), Answer::Removed)
+            .did(Call::List(OWNER), listed(&[])),
+    )
+    .did(Call::Load(hers(1)), live());
+    assert_eq!(of(&two_primaries), (1, 0, 0));
+
     let counted = visit()
         .after(5_000)
         .did(Call::Commit(visitors(1), COUNT), sum(1));

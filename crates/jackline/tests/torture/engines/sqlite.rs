@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jackline::store::Store;
 use jackline::store::sqlite::SqliteStore;
@@ -36,16 +37,21 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     pub(crate) fn start() -> Self {
-        let mut sqlite = Self {
-            folder: TempDir::new().unwrap(),
-            other: None,
-            lives: 0,
-        };
+        let mut sqlite = Self::start_alone();
         // So that whoever comes first does not make the tables while the other looks for them.
         drop(SqliteStore::open(sqlite.store()).unwrap());
         drop(Recorder::in_file(&sqlite.history_file()));
         sqlite.start_other();
         sqlite
+    }
+
+    /// Without a second process.
+    pub(crate) fn start_alone() -> Self {
+        Self {
+            folder: TempDir::new().unwrap(),
+            other: None,
+            lives: 0,
+        }
     }
 
     fn store(&self) -> PathBuf {
@@ -92,10 +98,13 @@ impl Engine for Sqlite {
     const TOLERANCE: Tolerance = LOSES_NOTHING;
 
     fn name(&self) -> String {
-        "sqlite, two processes".to_owned()
+        match self.lives {
+            0 => "sqlite".to_owned(),
+            _ => "sqlite, two processes".to_owned(),
+        }
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
+    async fn open(&self, _timeout: Duration) -> Arc<dyn Store> {
         Arc::new(SqliteStore::open(self.store()).unwrap())
     }
 
