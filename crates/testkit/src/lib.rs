@@ -6,6 +6,8 @@
     reason = "a test that cannot start its server fails"
 )]
 
+pub mod certificates;
+mod process;
 pub mod redis;
 
 use std::net::TcpListener;

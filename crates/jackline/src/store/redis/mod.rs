@@ -14,11 +14,21 @@
 //!   and so hide sessions from [`end_all`](Store::end_all).
 //! - **Clocks:** limits are measured with the clocks of the web servers. Redis's clock reclaims and decides nothing.
 
+mod address;
 mod answer;
+mod apart;
+mod cluster;
+mod dial;
 mod keys;
 mod link;
 mod open;
+mod question;
+mod rights;
 mod scripts;
+mod sentinel;
+mod servers;
+mod slots;
+mod tls;
 
 use std::fmt;
 use std::time::Duration;
@@ -27,8 +37,9 @@ use redis::Value;
 
 use self::answer::{Answer, number, unexpected};
 use self::keys::{Names, from_member, member};
-use self::link::Link;
+use self::question::Question;
 use self::scripts::{Call, Scripts, with_data_part, with_delta};
+use self::servers::Servers;
 use super::codec::line;
 use super::{
     Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
@@ -43,7 +54,7 @@ pub use self::open::{RedisOpenError, RedisOptions};
 pub struct RedisStore {
     names: Names,
     scripts: Scripts,
-    link: Link,
+    servers: Servers,
 }
 
 impl RedisStore {
@@ -71,7 +82,7 @@ impl RedisStore {
         Ok(Self {
             names: opened.names,
             scripts: Scripts::new(),
-            link: Link::new(opened.dialer, opened.first),
+            servers: opened.servers,
         })
     }
 
@@ -83,14 +94,30 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn sample_expiry(&self, limit: u32) -> Result<ExpirySample, StoreError> {
-        const STEP: u32 = 500;
+        let buckets = self.servers.bucket_of_each();
+        let each = limit.div_ceil(u32::try_from(buckets.len()).unwrap_or(u32::MAX).max(1));
         let mut sample = ExpirySample::default();
+        for bucket in buckets {
+            self.sample_one(bucket, each, &mut sample).await?;
+        }
+        Ok(sample)
+    }
+
+    /// Looks at the server that holds this bucket.
+    async fn sample_one(
+        &self,
+        bucket: Bucket,
+        limit: u32,
+        sample: &mut ExpirySample,
+    ) -> Result<(), StoreError> {
+        const STEP: u32 = 500;
         let mut cursor = b"0".to_vec();
         for _ in 0..limit.div_ceil(STEP) {
             let call = self
                 .scripts
                 .sample
                 .call()
+                .key(self.names.ping(bucket))
                 .arg(cursor)
                 .arg(self.names.all_sessions())
                 .number(STEP.into());
@@ -105,11 +132,11 @@ impl RedisStore {
                 break;
             }
         }
-        Ok(sample)
+        Ok(())
     }
 
     async fn run(&self, call: Call<'_>) -> Result<Answer, StoreError> {
-        Answer::read(self.link.run(call).await?)
+        Answer::read(self.servers.ask(&Question::Script(call)).await?)
     }
 
     /// The name of the index of `owner`, who owns the session under `key`.
@@ -218,10 +245,25 @@ impl RedisStore {
     }
 
     /// The one step whose keys may lie in different buckets: the session that a login replaces is a visitor's, or another
-    /// owner's. On one server that is no matter. On a cluster the replaced session has to be ended by a call of its own:
-    /// before this one, with `GETDEL`, if its data moves along (a crash in between costs a visitor's data, and never leaves
-    /// two sessions with it); after this one if not, so that a login that is refused costs nothing.
+    /// owner's. Where one script cannot reach both, there are two steps ([`apart`]).
     async fn admit(&self, admission: &Admission<'_>, now: UnixMs) -> Result<Admitted, StoreError> {
+        match &admission.replaces {
+            Some(replaced)
+                if !self
+                    .servers
+                    .together(admission.key.bucket(), replaced.key.bucket()) =>
+            {
+                self.admit_apart(admission, replaced, now).await
+            }
+            _ => self.admit_together(admission, now).await,
+        }
+    }
+
+    async fn admit_together(
+        &self,
+        admission: &Admission<'_>,
+        now: UnixMs,
+    ) -> Result<Admitted, StoreError> {
         let Admission {
             key, record, owner, ..
         } = admission;
@@ -301,9 +343,12 @@ impl RedisStore {
     }
 
     async fn epoch(&self, owner: &OwnerId) -> Result<Epoch, StoreError> {
-        let mut get = redis::cmd("GET");
-        get.arg(self.names.epoch(owner));
-        match self.link.command(&get).await? {
+        let get = Question::Command {
+            verb: "GET",
+            name: self.names.epoch(owner),
+            rest: &[],
+        };
+        match self.servers.ask(&get).await? {
             Value::Nil => Ok(Epoch::default()),
             Value::BulkString(digits) => number(&digits).map(Epoch),
             _ => Err(unexpected()),
@@ -368,9 +413,14 @@ impl RedisStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         // A write, since a Redis that is full, read-only or unable to save still answers `PING`.
-        let mut set = redis::cmd("SET");
-        set.arg(self.names.ping()).arg(1).arg("PX").arg(1000);
-        self.link.command(&set).await?;
+        for bucket in self.servers.bucket_of_each() {
+            let set = Question::Command {
+                verb: "SET",
+                name: self.names.ping(bucket),
+                rest: &["1", "PX", "1000"],
+            };
+            self.servers.ask(&set).await?;
+        }
         Ok(())
     }
 }
@@ -388,7 +438,7 @@ pub struct ExpirySample {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("link", &self.link)
+            .field("servers", &self.servers)
             .finish_non_exhaustive()
     }
 }

@@ -281,8 +281,8 @@ async fn a_redis_that_cannot_be_used_is_refused_at_start_with_what_to_do_and_wit
 
     let (error, _) = refusal("redis//:wrong-sesame@here", options()).await;
     assert!(matches!(error, RedisOpenError::Url), "{error:?}");
-    let (error, _) = refusal("rediss://:wrong-sesame@127.0.0.1", options()).await;
-    assert!(matches!(error, RedisOpenError::Unsupported), "{error:?}");
+    let (error, _) = refusal("rediss://:wrong-sesame@127.0.0.1/#insecure", options()).await;
+    assert!(matches!(error, RedisOpenError::Insecure), "{error:?}");
     let (error, _) = refusal(&right, options().prefix("no colon")).await;
     assert!(matches!(error, RedisOpenError::Prefix), "{error:?}");
     let (error, _) = refusal(&right, options().response_timeout(Duration::ZERO)).await;

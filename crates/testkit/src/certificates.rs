@@ -1,0 +1,67 @@
+//! A certificate authority of a test's own, made when the test starts: nothing to expire, and nothing secret in the repository.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+/// An authority, and a server's and a client's certificate from it, as PEM files in a temporary folder.
+#[derive(Debug)]
+pub struct Certificates {
+    folder: tempfile::TempDir,
+}
+
+impl Certificates {
+    /// Makes all of them. The server's is good for `127.0.0.1` and `localhost`.
+    #[must_use]
+    pub fn make() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, pem: String| std::fs::write(folder.path().join(name), pem).unwrap();
+
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority =
+            CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        write("ca.pem", authority.pem());
+        for (name, reach) in [
+            ("server", &["127.0.0.1", "localhost"][..]),
+            ("client", &["client"][..]),
+        ] {
+            let names: Vec<String> = reach.iter().map(ToString::to_string).collect();
+            let key = KeyPair::generate().unwrap();
+            let certificate = CertificateParams::new(names)
+                .unwrap()
+                .signed_by(&key, &authority)
+                .unwrap();
+            write(&format!("{name}.pem"), certificate.pem());
+            write(&format!("{name}.key"), key.serialize_pem());
+        }
+        Self { folder }
+    }
+
+    /// The authority's certificate.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// The server's certificate and key.
+    #[must_use]
+    pub fn server(&self) -> (PathBuf, PathBuf) {
+        self.pair("server")
+    }
+
+    /// The client's certificate and key.
+    #[must_use]
+    pub fn client(&self) -> (PathBuf, PathBuf) {
+        self.pair("client")
+    }
+
+    fn pair(&self, name: &str) -> (PathBuf, PathBuf) {
+        let folder: &Path = self.folder.path();
+        (
+            folder.join(format!("{name}.pem")),
+            folder.join(format!("{name}.key")),
+        )
+    }
+}
