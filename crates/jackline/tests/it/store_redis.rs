@@ -5,6 +5,7 @@
 mod contract;
 mod deltas;
 mod outages;
+mod sentinel;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -15,10 +15,13 @@ use testkit::eventually;
 use testkit::redis::RedisServer;
 
 /// The time-out of half a second, and as much again and more for a busy machine.
-const BOUNDED: Duration = Duration::from_millis(1500);
+pub(super) const BOUNDED: Duration = Duration::from_millis(1500);
 
 /// Two seconds, and one more for a busy machine.
-const BACK: Duration = Duration::from_secs(3);
+pub(super) const BACK: Duration = Duration::from_secs(3);
+
+/// What the documentation says that the store's user needs.
+pub(super) const RIGHTS: &str = "~sess* +@read +@write +@scripting +@connection";
 
 // Proves: J7, S79
 #[tokio::test]
@@ -309,9 +312,8 @@ async fn a_redis_that_cannot_be_used_is_refused_at_start_with_what_to_do_and_wit
 #[tokio::test]
 async fn a_user_with_no_more_rights_than_the_documentation_lists_will_do() {
     let redis = Redis::start().await;
-    let rights = "~sess* +@read +@write +@scripting +@connection";
     let mut words = vec!["ACL", "SETUSER", "web", "on", ">open-sesame"];
-    words.extend(rights.split(' '));
+    words.extend(RIGHTS.split(' '));
     let _: String = redis.ask(&words).await;
     let url = format!("redis://web:open-sesame@127.0.0.1:{}", redis.server.port());
     let store = RedisStore::connect(&url, RedisOptions::default())
