@@ -2,6 +2,7 @@
 //! Beside it: what it says when Redis is full, frozen, restarted or gone (`outages`), and that a delta means inside Redis
 //! what it means in Rust (`deltas`).
 
+mod cluster;
 mod contract;
 mod deltas;
 mod outages;

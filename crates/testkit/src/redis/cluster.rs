@@ -18,15 +18,20 @@ pub struct RedisCluster {
 impl RedisCluster {
     /// Starts a cluster and waits until it takes writes.
     pub async fn start() -> Self {
-        Self::start_with(&[], None).await
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with arguments of its own.
+    pub async fn start_with(arguments: &[&str]) -> Self {
+        Self::start_all(arguments, None).await
     }
 
     /// The same, over TLS alone.
     pub async fn start_over_tls(certificates: &Arc<Certificates>, arguments: &[&str]) -> Self {
-        Self::start_with(arguments, Some(certificates)).await
+        Self::start_all(arguments, Some(certificates)).await
     }
 
-    async fn start_with(arguments: &[&str], certificates: Option<&Arc<Certificates>>) -> Self {
+    async fn start_all(arguments: &[&str], certificates: Option<&Arc<Certificates>>) -> Self {
         let spawn = || {
             // By default the bus takes the port ten thousand above, which is out of range as often as not.
             let bus = crate::free_port().to_string();
@@ -158,8 +163,16 @@ impl RedisCluster {
 
     /// Makes a replica take over from its living master, without loss.
     pub async fn fail_over(&self, to: usize) {
-        let _: String = self.nodes[to].ask(&["CLUSTER", "FAILOVER"]).await;
-        self.becomes_master(to).await;
+        let mut looks = 0_u32;
+        eventually("the replica takes over", async || {
+            // Once more every few seconds: masters that have voted a moment ago do not vote again.
+            if looks.is_multiple_of(500) {
+                let _: String = self.nodes[to].ask(&["CLUSTER", "FAILOVER"]).await;
+            }
+            looks += 1;
+            self.nodes[to].info("role").await.as_deref() == Some("master")
+        })
+        .await;
     }
 
     /// Waits until this server is a master.

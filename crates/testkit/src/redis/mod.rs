@@ -16,6 +16,14 @@ use crate::process::Process;
 pub use self::cluster::RedisCluster;
 pub use self::sentinel::RedisSentinels;
 
+/// Arguments that give a server a user besides the one who may do everything: name, password and rights.
+#[must_use]
+pub fn user<'a>(name: &'a str, password: &'a str, rights: &'a str) -> Vec<&'a str> {
+    let mut arguments = vec!["--user", name, "on", password];
+    arguments.extend(rights.split(' '));
+    arguments
+}
+
 /// A running `redis-server`.
 #[derive(Debug)]
 pub struct RedisServer {

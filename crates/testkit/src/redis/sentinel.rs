@@ -19,10 +19,15 @@ pub struct RedisSentinels {
 impl RedisSentinels {
     /// Starts all of them and waits until they know each other.
     pub async fn start() -> Self {
-        let quick = ["--repl-diskless-sync-delay", "0"];
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with arguments of their own for the servers.
+    pub async fn start_with(arguments: &[&str]) -> Self {
+        let quick = [&["--repl-diskless-sync-delay", "0"], arguments].concat();
         let master = RedisServer::spawn(&quick, None);
         let port = master.port().to_string();
-        let follow = [quick[0], quick[1], "--replicaof", "127.0.0.1", &port];
+        let follow = [&quick, &["--replicaof", "127.0.0.1", &port][..]].concat();
         let servers = vec![
             master,
             RedisServer::spawn(&follow, None),

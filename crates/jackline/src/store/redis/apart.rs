@@ -13,20 +13,26 @@
 //! Data that moves along is read before the first step, and the second one takes place only if the old session is still at
 //! the version that was read. If it is not, a request has changed it meanwhile, or ended it; it is read again and the new
 //! session, which nobody can use yet, gets what is there now. So a change that was acknowledged is in the new session or came
-//! after it was replaced, and what a logout took away does not live on (J2, J3).
+//! after it was replaced, and what a logout took away does not live on (J2, J3). A session that changes again and again ends
+//! in the end all the same, and what it held then goes to the new one in a third step; a crash before that loses what the
+//! visitor left in the session.
 
 use std::time::Duration;
 
 use super::RedisStore;
 use super::keys::member;
 use crate::lifecycle::{Data, Delta, Record, UnixMs};
+use crate::store::codec::line;
 use crate::store::{Admission, Admitted, Loaded, Replaced, StoreError};
 
-/// How often data is read anew because somebody changed it. More changes than this within one login are no visitor's.
-const ROUNDS: u32 = 16;
+/// How often data is read anew because somebody changed it.
+const ROUNDS: u32 = 3;
 
 /// What the replaced session was when its data was read: its version, if it was live.
 type Version = Option<u64>;
+
+/// The replaced session, if it was live.
+type Was = Option<Record>;
 
 impl RedisStore {
     pub(super) async fn admit_apart(
@@ -57,7 +63,7 @@ impl RedisStore {
         Ok(admitted)
     }
 
-    /// Ends the replaced session, and brings the new one's data up to date until that works out.
+    /// Ends the replaced session, and has its data in the new one.
     async fn give_way(
         &self,
         admission: &Admission<'_>,
@@ -65,34 +71,57 @@ impl RedisStore {
         mut version: Version,
         now: UnixMs,
     ) -> Result<(), StoreError> {
+        let Some(delta) = replaced.carry else {
+            return self.end_replaced(replaced, None, now).await.map(drop);
+        };
         for _ in 0..ROUNDS {
-            let mut call = self
-                .scripts
-                .give_way
-                .call()
-                .key(self.names.session(replaced.key))
-                .key(self.names.moved(replaced.key));
-            if let Some(owner) = replaced.owner {
-                call = call.key(self.names.index(owner));
+            if self
+                .end_replaced(replaced, Some(version), now)
+                .await?
+                .is_some()
+            {
+                return Ok(());
             }
-            call = call.arg(member(replaced.key)).number(now.as_millis());
-            if replaced.carry.is_some() {
-                call = call.arg(version.map_or_else(String::new, |version| version.to_string()));
-            }
-            let answer = self.run(call).await?;
-            match (answer.word(), replaced.carry) {
-                (b"done", _) => return Ok(()),
-                (b"changed", Some(delta)) => {
-                    let data;
-                    (data, version) = self.moving(replaced, delta, now).await?;
-                    self.commit(admission.key, &all_of(&data), now).await?;
-                }
-                _ => return Err(answer.refusal()),
-            }
+            let data;
+            (data, version) = self.moving(replaced, delta, now).await?;
+            self.commit(admission.key, &all_of(&data), now).await?;
         }
-        Err(StoreError::unavailable(
-            "the session that the login replaces changes all the time",
-        ))
+        let last = self
+            .end_replaced(replaced, None, now)
+            .await?
+            .unwrap_or_default();
+        let (data, _) = moved(last, delta)?;
+        self.commit(admission.key, &all_of(&data), now).await?;
+        Ok(())
+    }
+
+    /// Ends the replaced session; if a version is given, only if it is still that. Says what it was.
+    async fn end_replaced(
+        &self,
+        replaced: &Replaced<'_>,
+        version: Option<Version>,
+        now: UnixMs,
+    ) -> Result<Option<Was>, StoreError> {
+        let mut call = self
+            .scripts
+            .give_way
+            .call()
+            .key(self.names.session(replaced.key))
+            .key(self.names.moved(replaced.key));
+        if let Some(owner) = replaced.owner {
+            call = call.key(self.names.index(owner));
+        }
+        call = call.arg(member(replaced.key)).number(now.as_millis());
+        if let Some(version) = version {
+            call = call.arg(version.map_or_else(String::new, |version| version.to_string()));
+        }
+        let answer = self.run(call).await?;
+        match (answer.word(), answer.rest()) {
+            (b"changed", _) => Ok(None),
+            (b"done", [line]) if line.is_empty() => Ok(Some(None)),
+            (b"done", [line]) => Ok(Some(Some(line::decode_line(line)?))),
+            _ => Err(answer.refusal()),
+        }
     }
 
     /// The data that moves along, as it would be if it moved now.
@@ -102,19 +131,24 @@ impl RedisStore {
         delta: &Delta,
         now: UnixMs,
     ) -> Result<(Data, Version), StoreError> {
-        // It is not renewed: a session may not outlive by being asked for what it hands over.
-        let step = Duration::MAX;
-        let (mut data, version) = match self.load(replaced.key, step, now).await? {
-            Loaded::Live { record, .. } => {
-                let Record { data, clocks, .. } = *record;
-                (data, Some(clocks.version))
-            }
-            Loaded::Absent | Loaded::Replaced | Loaded::Expired(_) => (Data::new(), None),
+        // It is not renewed: a session does not live longer for what it hands over.
+        let was = match self.load(replaced.key, Duration::MAX, now).await? {
+            Loaded::Live { record, .. } => Some(*record),
+            Loaded::Absent | Loaded::Replaced | Loaded::Expired(_) => None,
         };
-        delta.check_version(version)?;
-        delta.apply(&mut data)?;
-        Ok((data, version))
+        moved(was, delta)
     }
+}
+
+/// What the new session gets of the replaced one.
+fn moved(was: Was, delta: &Delta) -> Result<(Data, Version), StoreError> {
+    let (mut data, version) = match was {
+        Some(record) => (record.data, Some(record.clocks.version)),
+        None => (Data::new(), None),
+    };
+    delta.check_version(version)?;
+    delta.apply(&mut data)?;
+    Ok((data, version))
 }
 
 /// The change that makes a session's data this.

@@ -180,9 +180,9 @@ impl RedisStore {
             .load
             .call()
             .key(self.names.session(key))
-            .key(self.names.moved(key))
             .number(now.as_millis())
-            .number(whole_millis(step));
+            .number(whole_millis(step))
+            .arg(self.names.moved(key));
         let answer = self.run(call).await?;
         let record = || -> Result<_, StoreError> {
             let line = answer.rest().first().ok_or_else(unexpected)?;

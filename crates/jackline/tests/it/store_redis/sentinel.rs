@@ -8,7 +8,7 @@ use jackline::token::SessionKey;
 use super::{MINUTE, add, now, visitor_key, visitor_record};
 use crate::store_redis::outages::{BACK, BOUNDED, RIGHTS};
 use testkit::eventually;
-use testkit::redis::{RedisSentinels, RedisServer};
+use testkit::redis::{RedisSentinels, RedisServer, user};
 
 // Proves: J7
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,13 +128,9 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Self {
-        let servers = RedisSentinels::start().await;
         // As a user of its own, which tells the store's connections from others.
-        for server in servers.servers() {
-            let mut words = vec!["ACL", "SETUSER", "web", "on", ">open-sesame", "+role"];
-            words.extend(RIGHTS.split(' '));
-            let _: String = server.ask(&words).await;
-        }
+        let rights = format!("{RIGHTS} +role");
+        let servers = RedisSentinels::start_with(&user("web", ">open-sesame", &rights)).await;
         let url = servers.url().replacen("://", "://web:open-sesame@", 1);
         let store = RedisStore::connect(&url, RedisOptions::default())
             .await
