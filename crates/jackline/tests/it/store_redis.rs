@@ -7,6 +7,7 @@ mod contract;
 mod deltas;
 mod outages;
 mod sentinel;
+mod tls;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -109,6 +109,9 @@ fn one(url: &str) -> Result<ConnectionInfo, RedisOpenError> {
         ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } if host.is_empty() => {
             return Err(RedisOpenError::Url);
         }
+        ConnectionAddr::Unix(path) if path.as_os_str().is_empty() => {
+            return Err(RedisOpenError::Url);
+        }
         _ => {}
     }
     let settings = info

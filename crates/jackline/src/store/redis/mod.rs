@@ -86,6 +86,14 @@ impl RedisStore {
         })
     }
 
+    /// Reads a URL without connecting, for whoever reports mistakes of a configuration together.
+    ///
+    /// # Errors
+    /// If the URL cannot be read, or asks for something that is not to be had.
+    pub fn check_url(url: &str) -> Result<(), RedisOpenError> {
+        address::Address::read(url).map(drop)
+    }
+
     /// Looks at some of the sessions for ones that Redis would keep for ever (D9). Every session that this store writes runs
     /// out; one that does not was written or changed by something else.
     ///

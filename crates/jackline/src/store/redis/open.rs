@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::RedisError;
+use redis::{ErrorKind, RedisError};
 use zeroize::Zeroizing;
 
 use super::address::Address;
@@ -236,8 +236,8 @@ pub enum RedisOpenError {
     },
     /// The server does not answer.
     #[error(
-        "Redis at {at} did not answer within {within:?}; check that it is Redis, that it is not busy, and whether it \
-         wants TLS"
+        "Redis at {at} did not answer within {within:?}; check that it is Redis, that it is not busy, and that either \
+         both sides or none of them speak TLS"
     )]
     TimedOut {
         /// Host and port.
@@ -280,7 +280,11 @@ pub(super) async fn open(url: &str, options: RedisOptions) -> Result<Opened, Red
         respond: options.response_timeout,
     };
     let tls = options.tls;
-    let check = Check { names, times };
+    let check = Check {
+        names,
+        times,
+        tls: url.starts_with("rediss") || url.starts_with("valkeys"),
+    };
     let to = match Address::read(url)? {
         Address::Cluster(seeds) => {
             // Whatever is wrong with the certificates is said before anybody is called.
@@ -334,6 +338,8 @@ pub(super) async fn open(url: &str, options: RedisOptions) -> Result<Opened, Red
 struct Check {
     names: Names,
     times: Times,
+    /// Whether TLS is asked for.
+    tls: bool,
 }
 
 impl Check {
@@ -404,6 +410,10 @@ impl Check {
         if error.is_connection_refusal() {
             return RedisOpenError::Refused { at };
         }
+        // A key that does not belong to its certificate shows when both are used.
+        if error.kind() == ErrorKind::InvalidClientConfig {
+            return RedisOpenError::Certificates;
+        }
         if let Some(missing) = rights::refused(error) {
             return self.rights(missing, at);
         }
@@ -417,6 +427,13 @@ impl Check {
             },
             Failure::Refused(code) if ["NOAUTH", "WRONGPASS"].contains(&code.as_str()) => {
                 RedisOpenError::Credentials { at }
+            }
+            // What a server does that missed a certificate: the handshake was over by then.
+            Failure::Io(kind) if self.tls && kind != std::io::ErrorKind::Other => {
+                RedisOpenError::Tls {
+                    at,
+                    why: "it hung up".to_owned(),
+                }
             }
             failure => RedisOpenError::Unreachable {
                 at,

@@ -1,4 +1,4 @@
-//! The Redis store keeps the store contract, on one server, behind sentinels and on a cluster. All tests of one kind share
+//! The Redis store keeps the store contract: on one server, over TLS as a user with few rights, behind sentinels and on a cluster. All tests of one kind share
 //! their servers, and each has a prefix of its own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,9 +8,13 @@ use jackline::store::Store;
 use jackline::store::redis::{RedisOptions, RedisStore};
 use tokio::sync::Mutex;
 
-use testkit::redis::{RedisCluster, RedisSentinels, RedisServer};
+use super::outages::RIGHTS;
+use super::tls;
+use testkit::certificates::Certificates;
+use testkit::redis::{RedisCluster, RedisSentinels, RedisServer, user};
 
 jackline::store_contract!(redis, on_one_server());
+jackline::store_contract!(redis_tls, over_tls());
 jackline::store_contract!(redis_sentinel, behind_sentinels());
 jackline::store_contract!(redis_cluster, on_a_cluster());
 
@@ -20,6 +24,24 @@ async fn on_one_server() -> Fresh<RedisServer> {
     static SHARED: Shared<RedisServer> = Mutex::const_new(Weak::new());
     let server = shared(&SHARED, RedisServer::start).await;
     (empty(&server.url(), RedisOptions::default()).await, server)
+}
+
+async fn over_tls() -> Fresh<(RedisServer, Arc<Certificates>)> {
+    static SHARED: Shared<(RedisServer, Arc<Certificates>)> = Mutex::const_new(Weak::new());
+    let started = shared(&SHARED, async || {
+        let certificates = Arc::new(Certificates::make());
+        // The documented rights, for the prefixes of all tests.
+        let rights = RIGHTS.replace("~sess", "~test");
+        let web = user("web", ">open-sesame", &rights);
+        (
+            RedisServer::start_over_tls(&certificates, &web).await,
+            certificates,
+        )
+    })
+    .await;
+    let (server, certificates) = &*started;
+    let url = server.url().replacen("://", "://web:open-sesame@", 1);
+    (empty(&url, tls::options(certificates)).await, started)
 }
 
 async fn behind_sentinels() -> Fresh<RedisSentinels> {
