@@ -48,7 +48,7 @@ pub(super) async fn look(config: &Config, server_runs: bool, now_ms: i64, report
     let error = match opened.await {
         Ok(Ok(store)) => {
             let place = match &config.store.engine {
-                StoreEngine::Redis(url) => url.place(),
+                StoreEngine::Redis(redis) => redis.url.place(),
                 _ => config
                     .data_dir
                     .file(sessions::FILE_NAME)
@@ -86,8 +86,8 @@ async fn expiry(
     now_ms: i64,
     report: &mut Report,
 ) {
-    if let StoreEngine::Redis(url) = &config.store.engine {
-        match sessions::open_redis(url, config.store.timeout).await {
+    if let StoreEngine::Redis(settings) = &config.store.engine {
+        match sessions::open_redis(settings, config.store.timeout).await {
             Ok(store) => redis(&store, report).await,
             Err(error) => report.unchecked(Topic::NO_EXPIRY, format!("{error:#}")),
         }

@@ -183,7 +183,10 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   HOST, PORT                       where to listen [127.0.0.1, 3000]
   SESSION_SECRET                   signs cookies; see `jackline secret` [development: made, and kept in the data folder]
   SESSION_SECRET_PREVIOUS          older secrets that still verify, separated by commas
-  REDIS_URL                        keep sessions in Redis: redis:// or unix://
+  REDIS_URL                        keep sessions in Redis: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://
+  REDIS_CA_FILE                    the authority that signed the certificates of Redis [those that browsers trust]
+  REDIS_CERT_FILE, REDIS_KEY_FILE  a certificate to show to Redis, and its key
+  REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD  as whom sentinels are asked
   DATABASE_URL                     not in this version
   JACKLINE_STORE                   sqlite (default), redis, or memory (development only)
   JACKLINE_STORE_TIMEOUT           after how long a silent store means 503 [500ms]

@@ -17,6 +17,7 @@ mod log;
 mod mistake;
 mod names;
 mod proxies;
+mod redis;
 mod secrets;
 mod source;
 mod store;
@@ -36,8 +37,9 @@ pub use self::load::{SettingsFile, files, load};
 pub use self::log::LogFilter;
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::proxies::{Front, PublicOrigin};
+pub use self::redis::{RedisSettings, RedisUrl, SentinelUser};
 pub use self::secrets::{LEAST_SECRET_BYTES, Signing, SigningSecret, WeakSecret};
-pub use self::store::{Keyspace, RedisUrl, StoreEngine, StoreSettings};
+pub use self::store::{Keyspace, StoreEngine, StoreSettings};
 
 /// All settings. Made by [`parse`] or [`load`] only.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ mod concurrency;
 mod costs;
 mod outages;
 mod program;
+mod redis;
 mod restarts;
 mod routes;
 mod startup;
