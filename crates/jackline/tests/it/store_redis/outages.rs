@@ -345,3 +345,35 @@ async fn a_user_with_no_more_rights_than_the_documentation_lists_will_do() {
     store.end(&second, Some(&alice), now).await.unwrap();
     store.end_all(&alice, None, now).await.unwrap();
 }
+
+// Proves: J7, S79
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_who_wait_share_a_connection() {
+    let redis = Redis::start().await;
+    let key = redis.visitor(1, now()).await;
+    let connections = async || -> u64 {
+        let received = redis.server.info("total_connections_received").await;
+        received.unwrap().parse().unwrap()
+    };
+    let before = connections().await;
+    let store = std::sync::Arc::new(redis.connect().await);
+    redis.server.freeze();
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..1000 {
+        let store = std::sync::Arc::clone(&store);
+        waiting.spawn(async move { store.load(&key, MINUTE, now()).await.is_err() });
+    }
+    let waited = tokio::time::timeout(BOUNDED, waiting.join_all()).await;
+    let failed = waited.expect("all of them answered within the time-out");
+    assert!(failed.into_iter().all(|failed| failed));
+    redis.server.thaw();
+    let back = eventually("the stores are back by themselves", async || {
+        store.ping().await.is_ok() && redis.store.ping().await.is_ok()
+    });
+    tokio::time::timeout(BACK, back)
+        .await
+        .expect("within two seconds of the server's going on");
+    // Two stores, an attempt every second or so while Redis was frozen, and this test's own questions.
+    let more = connections().await - before;
+    assert!(more < 15, "{more}");
+}
