@@ -24,6 +24,16 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         why: "the store for Redis is tested on a real one",
     },
     Tool {
+        binary: "valgrind",
+        package: "valgrind",
+        why: "instructions are counted where time must tell nothing",
+    },
+    Tool {
+        binary: "postgres",
+        package: "postgresql",
+        why: "the store for PostgreSQL is tested on a real one; whatever cluster the package starts is left alone",
+    },
+    Tool {
         binary: "curl",
         package: "curl",
         why: "the documented commands are tested word for word",
@@ -37,7 +47,7 @@ pub(crate) const FOR_FUZZING: &[Tool] = &[Tool {
     why: "libFuzzer is C++, compiled on the spot",
 }];
 
-/// Returns with every tool on the PATH.
+/// Returns with every tool in its place.
 ///
 /// # Errors
 /// When one is missing and cannot be installed.
@@ -65,10 +75,13 @@ pub(crate) fn ensure(tools: &[Tool]) -> Result<()> {
     Ok(())
 }
 
-/// Where the PATH leads for this name.
+/// Where the PATH leads for this name, or Debian's folder for PostgreSQL's programs, which is on nobody's PATH.
 pub(crate) fn find(binary: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
+    let postgres = std::fs::read_dir("/usr/lib/postgresql");
+    let postgres = postgres.into_iter().flatten();
     std::env::split_paths(&path)
+        .chain(postgres.filter_map(|version| Some(version.ok()?.path().join("bin"))))
         .map(|folder| folder.join(binary))
         .find(|file| file.is_file())
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use jackline::engine::Engine;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::passwords::PasswordHasher;
 use crate::users::Users;
@@ -16,6 +18,10 @@ pub struct App {
     pub users: Users,
     /// Checks and makes password hashes, a bounded number at a time.
     pub hasher: PasswordHasher,
+    /// Whether the server was told to stop.
+    pub stopping: watch::Receiver<bool>,
+    /// What goes on when its client has hung up.
+    pub tasks: TaskTracker,
     /// Tells the time, in milliseconds since 1970.
     pub now_ms: NowMs,
 }

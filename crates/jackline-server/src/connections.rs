@@ -20,6 +20,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::error::ApiError;
@@ -37,14 +38,15 @@ pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a request may take in all, its body included.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long requests that are under way may take once the server was told to stop.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
-
 /// The pause after the system refuses to accept, for want of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` until `stop` resolves, and then what is under way.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+/// Serves `router` until `stop` resolves. From then on nobody is let in any more; what is under way goes on.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) -> UnderWay {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let accepting = async {
@@ -68,13 +70,51 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
         () = accepting => {}
         () = stop => {}
     }
-    drop(listener);
-    if tokio::time::timeout(SHUTDOWN_PATIENCE, graceful.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!("some requests were not finished within the limit for stopping");
+    UnderWay { graceful, places }
+}
+
+/// The connections that there are when nobody is let in any more.
+pub(crate) struct UnderWay {
+    graceful: GracefulShutdown,
+    places: Arc<Semaphore>,
+}
+
+impl UnderWay {
+    /// Finishes the requests that are under way, those in `tasks` that lost their connection included, and closes connections
+    /// that have none. Gives up after `patience`, or when `at_once` resolves.
+    pub(crate) async fn finish(
+        self,
+        tasks: &TaskTracker,
+        patience: Duration,
+        at_once: impl Future<Output = ()>,
+    ) -> Result<(), CutOff> {
+        let finished = async {
+            self.graceful.shutdown().await;
+            tasks.close();
+            tasks.wait().await;
+        };
+        let by_operator = tokio::select! {
+            () = finished => return Ok(()),
+            () = pause(patience) => false,
+            () = at_once => true,
+        };
+        let connections = MAX_CONNECTIONS - self.places.available_permits();
+        // A task that has its connection still is counted by that.
+        let requests = connections.max(tasks.len()) as u64;
+        Err(CutOff {
+            requests,
+            by_operator,
+        })
     }
+}
+
+/// Requests were not finished.
+#[derive(Debug, thiserror::Error)]
+#[error("{requests} requests at least did not finish {}, and were cut off", if *.by_operator { "before the second signal" } else { "within JACKLINE_SHUTDOWN_TIMEOUT" })]
+pub(crate) struct CutOff {
+    pub(crate) requests: u64,
+    /// By a second signal, and not by the limit.
+    pub(crate) by_operator: bool,
 }
 
 /// Gives up on a request whose client sends its body drop by drop: nothing else takes nearly as long.
@@ -131,7 +171,7 @@ fn is_clients(error: &io::Error) -> bool {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a pause before the next try is what this is"
+    reason = "a pause before the next try, and a bound on waiting, is what this is"
 )]
 async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;

@@ -44,6 +44,9 @@ pub enum ApiError {
     /// The users cannot be read or written.
     #[error("Service unavailable")]
     Users(#[source] UsersError),
+    /// The server was told to stop, and no work should be sent to it.
+    #[error("Shutting down")]
+    Stopping,
     /// Something else is broken.
     #[error("Internal server error")]
     Internal(#[source] anyhow::Error),
@@ -62,14 +65,14 @@ impl ApiError {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Session(error) => error.status(),
-            Self::Users(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Users(_) | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn retry_after_secs(&self) -> Option<u32> {
         match self {
-            Self::TooManyRequests | Self::Users(_) => Some(1),
+            Self::TooManyRequests | Self::Users(_) | Self::Stopping => Some(1),
             _ => None,
         }
     }

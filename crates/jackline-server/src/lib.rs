@@ -17,5 +17,6 @@ pub mod router;
 pub mod routes;
 pub mod serve;
 pub mod sessions;
+pub mod to_the_end;
 pub mod unread;
 pub mod users;

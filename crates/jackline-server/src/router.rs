@@ -17,6 +17,7 @@ use crate::error::ApiError;
 use crate::routes::{
     csrf_token, data, health, login, logout, password, profile, reauth, root, sessions, views,
 };
+use crate::to_the_end::to_the_end;
 use crate::unread::announce_close;
 
 /// All routes, over `app`.
@@ -41,6 +42,10 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(session_layer)
+        .layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            to_the_end,
+        ))
         // Outside the sessions, so that a handler that panics has changed none.
         .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn(within_patience))

@@ -11,7 +11,9 @@ use jackline::engine::Engine;
 use jackline::events::{EventKind, SecurityEvent};
 use jackline::lifecycle::OwnerId;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::app::{App, NowMs};
 use crate::config::Config;
@@ -39,10 +41,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let users = sessions::open_users(&config).await?;
     let hasher = PasswordHasher::for_this_machine()?;
     keep_demo_user(&config, &users, &hasher, &engine).await?;
+    let stopping = watch::Sender::new(false);
+    let tasks = TaskTracker::new();
     let app = App {
         engine: engine.clone(),
         users,
         hasher,
+        stopping: stopping.subscribe(),
+        tasks: tasks.clone(),
         now_ms: NowMs(Arc::new(clock::now_ms)),
     };
 
@@ -55,18 +61,38 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let address = listener
         .local_addr()
         .context("cannot tell the address that is listened on")?;
-    let (stop, stopped) = watch::channel(false);
-    let reclaiming = tokio::spawn(reclaim(engine.clone(), stopped));
+    let reclaiming = tokio::spawn(reclaim(engine.clone(), stopping.subscribe()));
     // Before anything is said: whoever reads the lines may at once send the signal.
-    let signals = signals()?;
+    let mut signals = Signals::listen()?;
     say(&banner(&config, &engine, address));
     SecurityEvent::new(EventKind::Startup).emit();
 
-    connections::serve(listener, router::router(app), signals).await;
-    let _ = stop.send(true);
+    let told_to_stop = async {
+        signals.next().await;
+        stopping.send_replace(true);
+    };
+    let under_way = connections::accept(listener, router::router(app), told_to_stop).await;
+    let patience = config.shutdown_timeout;
+    let finished = under_way.finish(&tasks, patience, signals.next()).await;
     let _ = reclaiming.await;
-    SecurityEvent::new(EventKind::Shutdown).emit();
-    Ok(())
+    match finished {
+        Ok(()) => {
+            SecurityEvent::new(EventKind::Shutdown).emit();
+            Ok(())
+        }
+        Err(cut_off) => {
+            SecurityEvent::new(EventKind::Shutdown)
+                .reason("requests_cut_off")
+                .count(cut_off.requests)
+                .emit();
+            if cut_off.by_operator {
+                return Err(cut_off.into());
+            }
+            // The limit did what it is there for. A status that is not 0 would tell the supervisor of a crash.
+            tracing::warn!("{cut_off}");
+            Ok(())
+        }
+    }
 }
 
 /// In development there is a demo user, and in production there is none: whoever could log in with a published password loses
@@ -110,17 +136,26 @@ async fn reclaim(engine: Engine, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-/// Resolves when the process is told to stop.
-fn signals() -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    Ok(async move {
+/// What tells the process to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }
 
 fn banner(config: &Config, engine: &Engine, address: SocketAddr) -> String {
@@ -132,6 +167,7 @@ fn banner(config: &Config, engine: &Engine, address: SocketAddr) -> String {
     let mut text = format!("Listening on http://{place}\n");
     let store = match &config.store.engine {
         crate::config::StoreEngine::Redis(redis) => format!("redis, at {}", redis.url.place()),
+        crate::config::StoreEngine::Postgres(url) => format!("postgres, at {}", url.place()),
         crate::config::StoreEngine::Sqlite => {
             format!(
                 "sqlite, in {}",
@@ -141,6 +177,9 @@ fn banner(config: &Config, engine: &Engine, address: SocketAddr) -> String {
         crate::config::StoreEngine::Memory => "memory: gone with this process".to_owned(),
     };
     text.push_str(&format!("Sessions: {store}\n"));
+    if let Some(url) = &config.store.database {
+        text.push_str(&format!("Users: postgres, at {}\n", url.place()));
+    }
     let policy = engine.policy();
     text.push_str(&format!(
         "Limits: idle {}, absolute {}\n",

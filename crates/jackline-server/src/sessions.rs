@@ -12,7 +12,9 @@ use jackline::lifecycle::{AbsoluteLimit, IdleLimit, OwnerId, Policy, Role, Sessi
 use jackline::proxy::TrustedProxies;
 use jackline::session::SessionInfo;
 use jackline::store::Store;
+use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
+use jackline::store::postgres::{PostgresOptions, PostgresStore};
 use jackline::store::redis::{RedisOptions, RedisStore};
 use jackline::store::sqlite::SqliteStore;
 use jackline::token::Handle;
@@ -21,7 +23,7 @@ use crate::cli::SessionsCommand;
 use crate::cli::user::EndSessions;
 use crate::config::{Config, Deployment, RedisSettings, StoreEngine};
 use crate::routes::sessions::rfc3339;
-use crate::users::{self, UserId, Users};
+use crate::users::{self, PostgresUsers, SqliteUsers, UserId, Users};
 
 /// The name of the session store's file in the data folder.
 pub const FILE_NAME: &str = "sessions.db";
@@ -95,7 +97,20 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
     .build()?)
 }
 
+/// Opens the store, behind encryption if that is configured.
 pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let store = open_engine(config).await?;
+    let Some(encryption) = &config.encryption else {
+        return Ok(store);
+    };
+    let mut keys = EncryptionKeys::new(EncryptionKey::new(encryption.current.expose())?);
+    for previous in &encryption.previous {
+        keys = keys.with_previous(EncryptionKey::new(previous.expose())?);
+    }
+    Ok(Arc::new(EncryptedStore::new(store, keys)))
+}
+
+async fn open_engine(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     Ok(match &config.store.engine {
         StoreEngine::Memory => Arc::new(MemoryStore::new()),
         StoreEngine::Sqlite => {
@@ -105,6 +120,18 @@ pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>
             Arc::new(store)
         }
         StoreEngine::Redis(redis) => Arc::new(open_redis(redis, config.store.timeout).await?),
+        StoreEngine::Postgres(url) => {
+            let options = postgres_options(config.store.timeout);
+            let store = PostgresStore::connect(url, options)
+                .await
+                .with_context(|| {
+                    format!(
+                        "cannot keep sessions where DATABASE_URL says, {}",
+                        url.place()
+                    )
+                })?;
+            Arc::new(store)
+        }
     })
 }
 
@@ -141,15 +168,29 @@ pub(crate) async fn open_redis(
         })
 }
 
-/// Opens the users' database in the data folder.
+fn postgres_options(timeout: Duration) -> PostgresOptions {
+    PostgresOptions::default()
+        .response_timeout(timeout)
+        .connection_timeout(timeout)
+}
+
+/// Opens the users, wherever the settings keep them.
 ///
 /// # Errors
-/// If it cannot be opened; the message says which file.
+/// If they cannot be opened; the message says which file or database.
 pub async fn open_users(config: &Config) -> anyhow::Result<Users> {
+    if let Some(url) = &config.store.database {
+        let users = PostgresUsers::connect(url, postgres_options(config.store.timeout)).await;
+        let users = users.with_context(|| {
+            format!("cannot keep users where DATABASE_URL says, {}", url.place())
+        })?;
+        return Ok(Users::new(users));
+    }
     let file = config.data_dir.file(users::FILE_NAME);
-    Users::open(&file)
+    let users = SqliteUsers::open(&file)
         .await
-        .with_context(|| format!("cannot use {}", file.display()))
+        .with_context(|| format!("cannot use {}", file.display()))?;
+    Ok(Users::new(users))
 }
 
 /// Lists or ends a user's sessions.

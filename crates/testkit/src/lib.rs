@@ -7,6 +7,7 @@
 )]
 
 pub mod certificates;
+pub mod postgres;
 mod process;
 pub mod redis;
 

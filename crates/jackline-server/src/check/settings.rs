@@ -72,11 +72,12 @@ pub(super) fn sound(config: &Config, around: &Around<'_>, report: &mut Report) -
             Topic::MEMORY,
             "JACKLINE_STORE: it is `memory`, at an https address",
             "a restart logs everybody out, and a second instance knows nobody",
-            "leave it out for SQLite in the data folder, or set REDIS_URL",
+            "leave it out for SQLite in the data folder, or set REDIS_URL or DATABASE_URL",
         ),
         StoreEngine::Memory => report.fine(Topic::MEMORY, "they do not, in development"),
         StoreEngine::Sqlite => report.fine(Topic::MEMORY, "in SQLite"),
         StoreEngine::Redis(_) => report.fine(Topic::MEMORY, "in Redis"),
+        StoreEngine::Postgres(_) => report.fine(Topic::MEMORY, "in PostgreSQL"),
     }
     let limits = &config.limits;
     report.fine(

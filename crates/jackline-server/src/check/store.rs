@@ -1,5 +1,7 @@
-//! The configured store itself: whether it is there and takes writes (D7), and whether what has run out leaves it (D9).
+//! The configured store itself: whether it is there and takes writes, whether users that are kept elsewhere can be read (D7), and
+//! whether what has run out leaves it (D9).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jackline::lifecycle::UnixMs;
@@ -38,46 +40,84 @@ pub(super) async fn look(config: &Config, server_runs: bool, now_ms: i64, report
                 return;
             }
         }
-        StoreEngine::Redis(_) => {}
+        StoreEngine::Redis(_) | StoreEngine::Postgres(_) => {}
     }
-    let opened = tokio::time::timeout(PATIENCE, async {
+    let opened = tokio::time::timeout(PATIENCE, open(config));
+    let opened = opened.await.unwrap_or_else(|_| {
+        Err(Broken {
+            error: anyhow::anyhow!("the session store does not answer within {PATIENCE:?}"),
+            fix: how_to_mend(config),
+        })
+    });
+    match opened {
+        Ok(store) => {
+            report.fine(Topic::STORE, place(config));
+            expiry(config, store.as_ref(), server_runs, now_ms, report).await;
+        }
+        Err(Broken { error, fix }) => {
+            report.wrong(
+                Topic::STORE,
+                format!("{error:#}"),
+                "the server does not start without its store",
+                fix,
+            );
+            report.rest_unchecked(&both, "the store does not answer: mend D7 first");
+        }
+    }
+}
+
+struct Broken {
+    error: anyhow::Error,
+    fix: String,
+}
+
+async fn open(config: &Config) -> Result<Arc<dyn Store>, Broken> {
+    if config.store.database.is_some() {
+        let users = async { anyhow::Ok(sessions::open_users(config).await?.ready().await?) };
+        users.await.map_err(|error| Broken {
+            error,
+            fix: MEND_POSTGRES.to_owned(),
+        })?;
+    }
+    let store = async {
         let store = sessions::open_store(config).await?;
         store.ping().await?;
         anyhow::Ok(store)
-    });
-    let error = match opened.await {
-        Ok(Ok(store)) => {
-            let place = match &config.store.engine {
-                StoreEngine::Redis(redis) => redis.url.place(),
-                _ => config
-                    .data_dir
-                    .file(sessions::FILE_NAME)
-                    .display()
-                    .to_string(),
-            };
-            report.fine(Topic::STORE, place);
-            return expiry(config, store.as_ref(), server_runs, now_ms, report).await;
-        }
-        Ok(Err(error)) => format!("{error:#}"),
-        Err(_) => format!("the session store does not answer within {PATIENCE:?}"),
     };
-    report.wrong(
-        Topic::STORE,
+    store.await.map_err(|error| Broken {
         error,
-        "the server does not start without its store",
-        match &config.store.engine {
-            StoreEngine::Redis(_) => {
-                "start Redis, or correct REDIS_URL; then try: redis-cli -u \"$REDIS_URL\" ping"
-                    .to_owned()
-            }
-            _ => format!(
-                "let the server's user write there: ls -la {}",
-                config.data_dir.path().display()
-            ),
-        },
-    );
-    report.rest_unchecked(&both, "the store does not answer: mend D7 first");
+        fix: how_to_mend(config),
+    })
 }
+
+fn place(config: &Config) -> String {
+    match &config.store.engine {
+        StoreEngine::Redis(redis) => redis.url.place(),
+        StoreEngine::Postgres(url) => url.place(),
+        StoreEngine::Sqlite | StoreEngine::Memory => config
+            .data_dir
+            .file(sessions::FILE_NAME)
+            .display()
+            .to_string(),
+    }
+}
+
+fn how_to_mend(config: &Config) -> String {
+    match &config.store.engine {
+        StoreEngine::Redis(_) => {
+            "start Redis, or correct REDIS_URL; then try: redis-cli -u \"$REDIS_URL\" ping"
+                .to_owned()
+        }
+        StoreEngine::Postgres(_) => MEND_POSTGRES.to_owned(),
+        StoreEngine::Sqlite | StoreEngine::Memory => format!(
+            "let the server's user write there: ls -la {}",
+            config.data_dir.path().display()
+        ),
+    }
+}
+
+const MEND_POSTGRES: &str =
+    "start PostgreSQL, or correct DATABASE_URL; then try: psql \"$DATABASE_URL\" -c 'SELECT 1'";
 
 async fn expiry(
     config: &Config,
@@ -109,7 +149,7 @@ async fn expiry(
         Ok(_) => report.wrong(
             Topic::NO_EXPIRY,
             format!("sessions that ran out more than {} ago are still there", humantime::format_duration(LINGER)),
-            "the file grows without end; what has run out opens nothing, but is readable to whoever reads the file",
+            "the store grows without end; what has run out opens nothing, but is readable to whoever reads the store",
             "the running server clears them away every half minute: look for its errors in the log (a full disk?), and start it again",
         ),
         Err(error) => report.unchecked(Topic::NO_EXPIRY, error.to_string()),

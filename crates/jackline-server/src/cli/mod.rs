@@ -183,12 +183,14 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   HOST, PORT                       where to listen [127.0.0.1, 3000]
   SESSION_SECRET                   signs cookies; see `jackline secret` [development: made, and kept in the data folder]
   SESSION_SECRET_PREVIOUS          older secrets that still verify, separated by commas
+  JACKLINE_ENCRYPTION_KEY          encrypts the data of sessions in the store [none: plain text]
+  JACKLINE_ENCRYPTION_KEY_PREVIOUS older keys that still decrypt, separated by commas
   REDIS_URL                        keep sessions in Redis: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://
   REDIS_CA_FILE                    the authority that signed the certificates of Redis [those that browsers trust]
   REDIS_CERT_FILE, REDIS_KEY_FILE  a certificate to show to Redis, and its key
   REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD  as whom sentinels are asked
-  DATABASE_URL                     not in this version
-  JACKLINE_STORE                   sqlite (default), redis, or memory (development only)
+  DATABASE_URL                     keep users in PostgreSQL, and without REDIS_URL sessions too: postgres://
+  JACKLINE_STORE                   sqlite (default), redis, postgres, or memory (development only)
   JACKLINE_STORE_TIMEOUT           after how long a silent store means 503 [500ms]
   JACKLINE_KEYSPACE                native
   JACKLINE_DATA_DIR                embedded data [./data]
@@ -202,5 +204,6 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   JACKLINE_COOKIE_SECURE           https only [false; production: true]
   JACKLINE_TRUSTED_PROXIES         addresses or networks whose forwarded headers count, separated by commas
   JACKLINE_PUBLIC_ORIGIN           origins that browsers see, such as https://app.example.com
+  JACKLINE_SHUTDOWN_TIMEOUT        how long requests may take once it was told to stop [10s]
   JACKLINE_LOG                     log filter [info]; security events are always written
   JACKLINE_CONFIG                  the settings file [./jackline.toml]";

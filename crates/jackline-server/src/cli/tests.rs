@@ -10,7 +10,7 @@ use super::user::{EndSessions, UserTools};
 use super::*;
 use crate::config::Environment;
 use crate::passwords::{Cost, Password, PasswordHasher, Verdict};
-use crate::users::{UserId, Users};
+use crate::users::{SqliteUsers, UserId, Users};
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(line.split(' '))
@@ -138,7 +138,11 @@ impl Desk {
             lanes: 1,
         };
         Self {
-            users: Users::open(folder.path().join("users.db")).await.unwrap(),
+            users: Users::new(
+                SqliteUsers::open(folder.path().join("users.db"))
+                    .await
+                    .unwrap(),
+            ),
             hasher: PasswordHasher::with_cost(1, cost).unwrap(),
             sessions: Sessions::default(),
             _folder: folder,

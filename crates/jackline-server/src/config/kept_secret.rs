@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::data_dir::DataDir;
-use super::secrets::{Signing, SigningSecret, WeakSecret};
+use super::secrets::{Secret, Signing, WeakSecret};
 use crate::random;
 
 const FILE_NAME: &str = "session-secret";
@@ -55,7 +55,7 @@ impl Signing {
     /// # Errors
     ///
     /// [`KeptSecretError`], only where [`Signing::KeptInDataDir`] has to touch the data folder.
-    pub fn secrets(&self, folder: &DataDir) -> Result<Vec<SigningSecret>, KeptSecretError> {
+    pub fn secrets(&self, folder: &DataDir) -> Result<Vec<Secret>, KeptSecretError> {
         let (current, previous) = match self {
             Self::Given { current, previous } => (current.clone(), previous),
             Self::KeptInDataDir { previous } => (kept(folder)?, previous),
@@ -66,7 +66,7 @@ impl Signing {
     }
 }
 
-fn kept(folder: &DataDir) -> Result<SigningSecret, KeptSecretError> {
+fn kept(folder: &DataDir) -> Result<Secret, KeptSecretError> {
     let path = folder.file(FILE_NAME);
     if !exists(&path)? {
         folder
@@ -117,7 +117,7 @@ fn exists(path: &Path) -> Result<bool, KeptSecretError> {
     }
 }
 
-fn read(path: &Path) -> Result<SigningSecret, KeptSecretError> {
+fn read(path: &Path) -> Result<Secret, KeptSecretError> {
     let file = File::open(path).map_err(|error| failed("read", path, error))?;
     close_to_others(&file, path)?;
     let mut text = Zeroizing::new(String::new());
@@ -125,7 +125,7 @@ fn read(path: &Path) -> Result<SigningSecret, KeptSecretError> {
     file.take(4096)
         .read_to_string(&mut text)
         .map_err(|error| failed("read", path, error))?;
-    SigningSecret::parse(text.trim()).map_err(|weak| KeptSecretError::Weak {
+    Secret::parse(text.trim()).map_err(|weak| KeptSecretError::Weak {
         path: path.to_owned(),
         weak,
     })
@@ -168,7 +168,7 @@ mod tests {
         (temporary, folder)
     }
 
-    fn secret(folder: &DataDir) -> Result<SigningSecret, KeptSecretError> {
+    fn secret(folder: &DataDir) -> Result<Secret, KeptSecretError> {
         let signing = Signing::KeptInDataDir {
             previous: Vec::new(),
         };

@@ -19,6 +19,7 @@ mod names;
 mod proxies;
 mod redis;
 mod secrets;
+mod shutdown;
 mod source;
 mod store;
 
@@ -26,6 +27,7 @@ mod store;
 mod tests;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 pub use self::cookie::CookieSettings;
 pub use self::data_dir::DataDir;
@@ -38,7 +40,7 @@ pub use self::log::LogFilter;
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::proxies::{Front, PublicOrigin};
 pub use self::redis::{RedisSettings, RedisUrl, SentinelUser};
-pub use self::secrets::{LEAST_SECRET_BYTES, Signing, SigningSecret, WeakSecret};
+pub use self::secrets::{Encryption, LEAST_SECRET_BYTES, Secret, Signing, WeakSecret};
 pub use self::store::{Keyspace, StoreEngine, StoreSettings};
 
 /// All settings. Made by [`parse`] or [`load`] only.
@@ -55,12 +57,16 @@ pub struct Config {
     pub cookie: CookieSettings,
     /// What signs it.
     pub signing: Signing,
+    /// What encrypts the data of sessions in the store; `None` if it is kept in plain text.
+    pub encryption: Option<Encryption>,
     /// How long sessions last and how many a user has.
     pub limits: SessionLimits,
     /// Where they are kept.
     pub store: StoreSettings,
     /// Where embedded data lives.
     pub data_dir: DataDir,
+    /// How long requests that are under way may take once the server was told to stop.
+    pub shutdown_timeout: Duration,
     /// What is logged besides security events.
     pub log: LogFilter,
 }
@@ -88,15 +94,18 @@ pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mi
     let mut reader = source::Reader::new(environment, file);
     let deployment = deployment::read(&mut reader);
     let cookie = cookie::read(&mut reader, deployment);
+    let signing = secrets::read(&mut reader, deployment, environment);
     let config = Config {
         deployment,
         listen: listen::read(&mut reader),
         front: proxies::read(&mut reader, deployment, &cookie),
         cookie,
-        signing: secrets::read(&mut reader, deployment, environment),
+        encryption: secrets::read_encryption(&mut reader, &signing),
+        signing,
         limits: limits::read(&mut reader),
         store: store::read(&mut reader, deployment),
         data_dir: data_dir::read(&mut reader),
+        shutdown_timeout: shutdown::read(&mut reader),
         log: log::read(&mut reader),
     };
     // A mistake leaves a default behind in `config`, so that all subjects are read; it must not get out.

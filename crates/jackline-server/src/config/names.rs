@@ -47,6 +47,8 @@ settings! {
     HOST = "HOST", "host", One, Value;
     SESSION_SECRET = "SESSION_SECRET", "session_secret", One, Nothing;
     SESSION_SECRET_PREVIOUS = "SESSION_SECRET_PREVIOUS", "session_secret_previous", List, Nothing;
+    ENCRYPTION_KEY = "JACKLINE_ENCRYPTION_KEY", "encryption_key", One, Nothing;
+    ENCRYPTION_KEY_PREVIOUS = "JACKLINE_ENCRYPTION_KEY_PREVIOUS", "encryption_key_previous", List, Nothing;
     REDIS_URL = "REDIS_URL", "redis_url", One, Nothing;
     REDIS_CA_FILE = "REDIS_CA_FILE", "redis_ca_file", One, Value;
     REDIS_CERT_FILE = "REDIS_CERT_FILE", "redis_cert_file", One, Value;
@@ -68,6 +70,7 @@ settings! {
     COOKIE_SECURE = "JACKLINE_COOKIE_SECURE", "cookie_secure", One, Value;
     TRUSTED_PROXIES = "JACKLINE_TRUSTED_PROXIES", "trusted_proxies", List, Value;
     PUBLIC_ORIGIN = "JACKLINE_PUBLIC_ORIGIN", "public_origin", List, Value;
+    SHUTDOWN_TIMEOUT = "JACKLINE_SHUTDOWN_TIMEOUT", "shutdown_timeout", One, Value;
     LOG = "JACKLINE_LOG", "log", One, Value;
 }
 

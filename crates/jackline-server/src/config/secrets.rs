@@ -1,4 +1,4 @@
-//! The secrets that sign cookies. A [`SigningSecret`] that exists is long enough and none of the well-known ones: whoever guesses it can
+//! The secrets that sign cookies and those that encrypt the data of sessions. A [`Secret`] that exists is long enough and none of the well-known ones: whoever guesses it can
 //! forge cookies (P5). It is never printed and is wiped from memory when dropped.
 
 use std::collections::BTreeSet;
@@ -17,9 +17,9 @@ pub const LEAST_SECRET_BYTES: usize = 32;
 
 /// One secret, at least [`LEAST_SECRET_BYTES`] long.
 #[derive(Clone)]
-pub struct SigningSecret(Zeroizing<String>);
+pub struct Secret(Zeroizing<String>);
 
-impl SigningSecret {
+impl Secret {
     /// Takes a secret that is long and strange enough, or says what is wrong with it.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl SigningSecret {
         Ok(Self(Zeroizing::new(text.to_owned())))
     }
 
-    /// The secret itself, for the keyring and nothing else.
+    /// The secret itself, for the keys made of it and nothing else.
     pub fn expose(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -48,13 +48,13 @@ impl SigningSecret {
     }
 }
 
-impl fmt::Debug for SigningSecret {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SigningSecret(hidden)")
+        f.write_str("Secret(hidden)")
     }
 }
 
-/// How a secret is too weak to sign with.
+/// How a secret is too weak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakSecret {
     /// It has too few bytes.
@@ -77,26 +77,65 @@ pub enum Signing {
     /// The secrets were set: the first signs, all of them verify.
     Given {
         /// Signs new cookies.
-        current: SigningSecret,
+        current: Secret,
         /// Still verify.
-        previous: Vec<SigningSecret>,
+        previous: Vec<Secret>,
     },
     /// In development without `SESSION_SECRET`: one is made and kept in the data folder.
     KeptInDataDir {
         /// Still verify.
-        previous: Vec<SigningSecret>,
+        previous: Vec<Secret>,
     },
 }
 
 const RUN_SECRET: &str =
     "run `jackline secret` and set SESSION_SECRET to what it prints, outside of version control";
 
+/// What encrypts the data of sessions in the store, as configured: the first encrypts, all of them decrypt.
+#[derive(Debug, Clone)]
+pub struct Encryption {
+    /// Encrypts.
+    pub current: Secret,
+    /// Still decrypt.
+    pub previous: Vec<Secret>,
+}
+
+/// A secret and the ones before it: which settings hold them, and what is at stake.
+struct Kind {
+    current: Setting,
+    previous: Setting,
+    /// What follows if somebody guesses the current one, or one of the previous.
+    guessed: &'static str,
+    previous_guessed: &'static str,
+    /// What is lost with a previous one.
+    removed: &'static str,
+    make: &'static str,
+}
+
+const SIGNING: Kind = Kind {
+    current: Setting::SESSION_SECRET,
+    previous: Setting::SESSION_SECRET_PREVIOUS,
+    guessed: "whoever guesses it can forge a cookie for any session (P5)",
+    previous_guessed: "a previous secret still verifies cookies, so whoever guesses it can forge one (P5)",
+    removed: "remove it; sessions signed with it must log in again",
+    make: RUN_SECRET,
+};
+
+const ENCRYPTION: Kind = Kind {
+    current: Setting::ENCRYPTION_KEY,
+    previous: Setting::ENCRYPTION_KEY_PREVIOUS,
+    guessed: "whoever guesses it can read the data of sessions wherever the store or a backup of it lies",
+    previous_guessed: "what was encrypted with it lies in backups still",
+    removed: "remove it, once no session is left that was encrypted with it",
+    make: "run `jackline secret` and set JACKLINE_ENCRYPTION_KEY to what it prints, outside of version control",
+};
+
 pub(crate) fn read(
     reader: &mut Reader,
     deployment: Deployment,
     environment: &Environment,
 ) -> Signing {
-    let current = read_current(reader);
+    let current = read_current(reader, &SIGNING);
     if !reader.is_given(Setting::SESSION_SECRET) && deployment.is_production() {
         let fix = match similar_name(environment) {
             Some(name) => format!("{RUN_SECRET}. ({name} is set: is it that one?)"),
@@ -109,64 +148,94 @@ pub(crate) fn read(
             fix,
         );
     }
-    let previous = read_previous(reader, current.as_ref());
+    let previous = read_previous(reader, &SIGNING, current.as_ref());
     match current {
         Some(current) => Signing::Given { current, previous },
         None => Signing::KeptInDataDir { previous },
     }
 }
 
-fn read_current(reader: &mut Reader) -> Option<SigningSecret> {
-    let text = reader.one(Setting::SESSION_SECRET)?;
-    let comma = text.contains(',');
-    let parsed = SigningSecret::parse(text);
-    if comma {
+pub(crate) fn read_encryption(reader: &mut Reader, signing: &Signing) -> Option<Encryption> {
+    let current = read_current(reader, &ENCRYPTION);
+    let previous = read_previous(reader, &ENCRYPTION, current.as_ref());
+    if !reader.is_given(Setting::ENCRYPTION_KEY)
+        && reader.is_given(Setting::ENCRYPTION_KEY_PREVIOUS)
+    {
         reader.report(
-            Setting::SESSION_SECRET,
+            Setting::ENCRYPTION_KEY_PREVIOUS,
+            "it is set, and JACKLINE_ENCRYPTION_KEY is not",
+            "data would be written in plain text from now on, and there is no way back to that",
+            "set JACKLINE_ENCRYPTION_KEY too; to give up encryption, unset both and begin with an empty store",
+        );
+    }
+    let signs = |secret: &Secret| match signing {
+        Signing::Given { current, previous } => {
+            current.is(secret) || previous.iter().any(|other| other.is(secret))
+        }
+        Signing::KeptInDataDir { previous } => previous.iter().any(|other| other.is(secret)),
+    };
+    if current.as_ref().is_some_and(signs) || previous.iter().any(signs) {
+        reader.report(
+            Setting::ENCRYPTION_KEY,
+            "it, or a previous one, signs cookies as well",
+            "one secret for two purposes is lost for both at once, and cannot be rotated for one alone",
+            ENCRYPTION.make,
+        );
+    }
+    Some(Encryption {
+        current: current?,
+        previous,
+    })
+}
+
+fn read_current(reader: &mut Reader, kind: &Kind) -> Option<Secret> {
+    let text = reader.one(kind.current)?;
+    let comma = text.contains(',');
+    let parsed = Secret::parse(text);
+    if comma {
+        let (current, previous) = (kind.current.variable, kind.previous.variable);
+        reader.report(
+            kind.current,
             "it holds a comma",
-            "it is one secret, not a list, and could not move to the comma-separated SESSION_SECRET_PREVIOUS later",
-            "set only the newest secret here and the older ones in SESSION_SECRET_PREVIOUS",
+            format!("it is one secret, not a list, and could not move to the comma-separated {previous} later"),
+            format!("set only the newest secret in {current} and the older ones in {previous}"),
         );
         return None;
     }
     match parsed {
         Ok(secret) => Some(secret),
         Err(weak) => {
-            reader.report(
-                Setting::SESSION_SECRET,
-                weak.to_string(),
-                "whoever guesses it can forge a cookie for any session (P5)",
-                RUN_SECRET,
-            );
+            reader.report(kind.current, weak.to_string(), kind.guessed, kind.make);
             None
         }
     }
 }
 
-fn read_previous(reader: &mut Reader, current: Option<&SigningSecret>) -> Vec<SigningSecret> {
+fn read_previous(reader: &mut Reader, kind: &Kind, current: Option<&Secret>) -> Vec<Secret> {
     let parsed: Vec<_> = reader
-        .list(Setting::SESSION_SECRET_PREVIOUS)
+        .list(kind.previous)
         .into_iter()
-        .map(SigningSecret::parse)
+        .map(Secret::parse)
         .collect();
-    let mut previous: Vec<SigningSecret> = Vec::new();
+    let name = kind.current.variable;
+    let mut previous: Vec<Secret> = Vec::new();
     for (index, parsed) in parsed.into_iter().enumerate() {
         let nth = index + 1;
         match parsed {
             Err(weak) => reader.report(
-                Setting::SESSION_SECRET_PREVIOUS,
+                kind.previous,
                 format!("secret number {nth}: {weak}"),
-                "a previous secret still verifies cookies, so whoever guesses it can forge one (P5)",
-                "remove it; sessions signed with it must log in again",
+                kind.previous_guessed,
+                kind.removed,
             ),
             Ok(secret) if current.is_some_and(|current| current.is(&secret)) => reader.report(
-                Setting::SESSION_SECRET_PREVIOUS,
-                format!("secret number {nth} is SESSION_SECRET itself"),
+                kind.previous,
+                format!("secret number {nth} is {name} itself"),
                 "the secret was not rotated, though it looks as if it had been",
-                "set SESSION_SECRET to a new one (`jackline secret`), or remove it from the previous ones",
+                format!("set {name} to a new one (`jackline secret`), or remove it from the previous ones"),
             ),
             Ok(secret) if previous.iter().any(|other| other.is(&secret)) => reader.report(
-                Setting::SESSION_SECRET_PREVIOUS,
+                kind.previous,
                 format!("secret number {nth} is there twice"),
                 "removing it in one place would not remove it",
                 "keep each previous secret once",
@@ -282,20 +351,20 @@ mod tests {
                 WeakSecret::Repetitive,
             ),
         ] {
-            assert_eq!(SigningSecret::parse(text).unwrap_err(), weak, "{text}");
+            assert_eq!(Secret::parse(text).unwrap_err(), weak, "{text}");
         }
     }
 
     // Proves: P5
     #[test]
     fn a_secret_of_exactly_32_bytes_will_do() {
-        assert!(SigningSecret::parse("6f2ac91d7e5b40388d1c2b9a0f3e4d57").is_ok());
+        assert!(Secret::parse("6f2ac91d7e5b40388d1c2b9a0f3e4d57").is_ok());
     }
 
     // Proves: J6
     #[test]
     fn debug_does_not_show_a_secret() {
-        let secret = SigningSecret::parse("6f2ac91d7e5b40388d1c2b9a0f3e4d57").unwrap();
-        assert_eq!(format!("{secret:?}"), "SigningSecret(hidden)");
+        let secret = Secret::parse("6f2ac91d7e5b40388d1c2b9a0f3e4d57").unwrap();
+        assert_eq!(format!("{secret:?}"), "Secret(hidden)");
     }
 }

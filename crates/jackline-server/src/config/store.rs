@@ -1,6 +1,9 @@
-//! Where sessions are kept, and how long a store may take. Exactly one engine comes out.
+//! Where sessions and users are kept, and how long a store may take. Exactly one engine comes out, and a URL that nothing would
+//! use is a mistake.
 
 use std::time::Duration;
+
+use jackline::postgres::{PostgresOpenError, PostgresUrl};
 
 use super::deployment::Deployment;
 use super::duration::{self, Bounds};
@@ -13,6 +16,8 @@ use super::source::Reader;
 pub struct StoreSettings {
     /// What keeps the sessions.
     pub engine: StoreEngine,
+    /// The PostgreSQL that keeps the users; without one they are in an SQLite file in the data folder.
+    pub database: Option<PostgresUrl>,
     /// After how long an unanswered store call counts as failed, and the request gets `503`. Default 500 ms, at most 30 s.
     pub timeout: Duration,
     /// How records are laid out.
@@ -26,6 +31,8 @@ pub enum StoreEngine {
     Sqlite,
     /// Redis or Valkey.
     Redis(Box<RedisSettings>),
+    /// PostgreSQL.
+    Postgres(PostgresUrl),
     /// The process's memory. In development only: a restart logs everybody out, and a second instance knows nobody (P2).
     Memory,
 }
@@ -38,83 +45,114 @@ pub enum Keyspace {
 }
 
 pub(crate) fn read(reader: &mut Reader, deployment: Deployment) -> StoreSettings {
+    let database = read_database_url(reader);
     StoreSettings {
-        engine: read_engine(reader, deployment),
+        engine: read_engine(reader, deployment, database.as_ref()),
+        database,
         timeout: read_timeout(reader),
         keyspace: read_keyspace(reader),
     }
 }
 
-fn read_engine(reader: &mut Reader, deployment: Deployment) -> StoreEngine {
-    refuse_database_url(reader);
+fn read_engine(
+    reader: &mut Reader,
+    deployment: Deployment,
+    database: Option<&PostgresUrl>,
+) -> StoreEngine {
     let redis = redis::read(reader).map(Box::new);
     let redis_is_given = reader.is_given(Setting::REDIS_URL);
+    let database_is_given = reader.is_given(Setting::DATABASE_URL);
     let chosen = reader.one(Setting::STORE).map(str::to_owned);
-    let engine = match chosen.as_deref() {
-        None => return redis.map_or(StoreEngine::Sqlite, StoreEngine::Redis),
-        Some("redis") => {
-            if !redis_is_given {
-                reader.report(
-                    Setting::STORE,
-                    "it is `redis`, and REDIS_URL is not set",
-                    "it is not known where Redis is",
-                    "set REDIS_URL, such as redis://127.0.0.1:6379",
-                );
-            }
-            return redis.map_or(StoreEngine::Sqlite, StoreEngine::Redis);
+    // With both, sessions are in Redis and users in PostgreSQL.
+    let name = match chosen.as_deref() {
+        Some(name) => name,
+        None if redis_is_given => "redis",
+        None if database_is_given => "postgres",
+        None => "sqlite",
+    };
+    let engine = match name {
+        "redis" if redis_is_given => redis.map(StoreEngine::Redis),
+        "redis" => {
+            reader.report(
+                Setting::STORE,
+                "it is `redis`, and REDIS_URL is not set",
+                "it is not known where Redis is",
+                "set REDIS_URL, such as redis://127.0.0.1:6379",
+            );
+            None
         }
-        Some("sqlite") => StoreEngine::Sqlite,
-        Some("memory") => StoreEngine::Memory,
-        Some(other) => {
+        "postgres" if database_is_given => database.cloned().map(StoreEngine::Postgres),
+        "postgres" => {
+            reader.report(
+                Setting::STORE,
+                "it is `postgres`, and DATABASE_URL is not set",
+                "it is not known where PostgreSQL is",
+                "set DATABASE_URL, such as postgres://user:password@127.0.0.1/app",
+            );
+            None
+        }
+        "sqlite" => Some(StoreEngine::Sqlite),
+        "memory" => Some(StoreEngine::Memory),
+        other => {
             let what = format!("it is {}", reader.quote(other));
             reader.report(
                 Setting::STORE,
                 what,
                 "there is no such store",
-                "write `sqlite` or `redis`, or `memory` in development; or leave it out",
+                "write `sqlite`, `postgres` or `redis`, or `memory` in development; or leave it out",
             );
-            return StoreEngine::Sqlite;
+            None
         }
     };
-    if matches!(engine, StoreEngine::Memory) && deployment.is_production() {
+    if name == "memory" && deployment.is_production() {
         reader.report(
             Setting::STORE,
             "it is `memory`, in production",
             "a restart would log everybody out, and a second instance would know nobody (P2)",
-            "leave it out for SQLite in the data folder, or set REDIS_URL",
+            "leave it out for SQLite in the data folder, or set REDIS_URL or DATABASE_URL",
         );
     }
-    if redis_is_given {
-        reader.report(
-            Setting::STORE,
-            "it names another store, and REDIS_URL is set too",
-            "sessions would be kept where nobody looks for them",
-            "unset one of the two",
-        );
+    for (url, is_given, used_by) in [
+        ("REDIS_URL", redis_is_given, &["redis"][..]),
+        ("DATABASE_URL", database_is_given, &["postgres", "redis"]),
+    ] {
+        if is_given && engine.is_some() && !used_by.contains(&name) {
+            reader.report(
+                Setting::STORE,
+                format!("it names another store, and {url} is set too"),
+                "sessions would be kept where nobody looks for them",
+                "unset one of the two",
+            );
+        }
     }
-    engine
+    // After a mistake this gets nowhere.
+    engine.unwrap_or(StoreEngine::Sqlite)
 }
 
-fn refuse_database_url(reader: &mut Reader) {
-    if !reader.is_given(Setting::DATABASE_URL) {
-        return;
+fn read_database_url(reader: &mut Reader) -> Option<PostgresUrl> {
+    let text = reader.one(Setting::DATABASE_URL)?;
+    let why = "without its database the server could only answer 503 (D7)";
+    match text.parse() {
+        Ok(url) => Some(url),
+        Err(PostgresOpenError::Unsupported) => {
+            reader.report(
+                Setting::DATABASE_URL,
+                "its sslmode asks for TLS, which this version does not speak",
+                why,
+                "let the connection stay on this machine or inside a tunnel, and write sslmode=disable",
+            );
+            None
+        }
+        Err(_) => {
+            reader.report(
+                Setting::DATABASE_URL,
+                "it is not the address of a PostgreSQL database",
+                why,
+                "write postgres://user:password@host:5432/database, with special characters of the password percent-encoded",
+            );
+            None
+        }
     }
-    if reader.is_given(Setting::REDIS_URL) {
-        reader.report(
-            Setting::DATABASE_URL,
-            "REDIS_URL is set as well",
-            "sessions live in one store; in which of the two must not be guessed",
-            "unset one of them. Only REDIS_URL works in this version: PostgreSQL comes with a later one",
-        );
-        return;
-    }
-    reader.report(
-        Setting::DATABASE_URL,
-        "it is set",
-        "this version keeps sessions in SQLite or Redis; PostgreSQL comes with a later version, \
-         and sessions must not silently go elsewhere",
-        "unset it for SQLite in the data folder, or set REDIS_URL instead",
-    );
 }
 
 fn read_timeout(reader: &mut Reader) -> Duration {

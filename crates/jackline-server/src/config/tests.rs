@@ -90,7 +90,7 @@ fn every_mistake_in_production_is_in_one_message() {
             ("JACKLINE_KEYSPACE", "express"),
             ("HOST", "localhost"),
             ("PORT", "99999"),
-            ("DATABASE_URL", "postgres://app:hunter2hunter2@db/app"),
+            ("DATABASE_URL", "mysql://app:hunter2hunter2@db/app"),
         ]),
         Some("idle_timeout = 1800\nfavourite = \"blue\"\nsession_secret = [1]\n"),
     )
@@ -145,12 +145,20 @@ fn each_mistake_alone_is_refused_under_its_own_name() {
         ("REDIS_URL", "rediss://cache:6380/#insecure"),
         ("REDIS_URL", "redis+cluster://a:6379,,b"),
         ("REDIS_URL", "redis+sentinel://cache:26379"),
-        ("DATABASE_URL", "postgres://app@db/app"),
+        ("DATABASE_URL", "mysql://app@db/app"),
+        ("DATABASE_URL", "postgres://"),
+        ("DATABASE_URL", "postgres:///app"),
+        ("DATABASE_URL", "postgres://app@db:x/app"),
+        ("DATABASE_URL", "postgres://app:p@ss@db/app"),
+        ("JACKLINE_STORE", "postgres"),
         ("JACKLINE_STORE", "redis"),
         ("JACKLINE_STORE", "files"),
         ("JACKLINE_STORE_TIMEOUT", "0"),
         ("JACKLINE_STORE_TIMEOUT", "0ms"),
         ("JACKLINE_STORE_TIMEOUT", "31s"),
+        ("JACKLINE_SHUTDOWN_TIMEOUT", "10"),
+        ("JACKLINE_SHUTDOWN_TIMEOUT", "0s"),
+        ("JACKLINE_SHUTDOWN_TIMEOUT", "11m"),
         ("JACKLINE_KEYSPACE", "express"),
         ("JACKLINE_KEYSPACE", "nativ"),
         ("JACKLINE_IDLE_TIMEOUT", "30"),
@@ -241,10 +249,17 @@ fn settings_that_contradict_each_other_are_refused() {
     for (settings, subject) in [
         (
             [
-                ("REDIS_URL", "redis://c"),
-                ("DATABASE_URL", "postgres://d/e"),
+                ("DATABASE_URL", "postgres://127.0.0.1/e"),
+                ("JACKLINE_STORE", "sqlite"),
             ],
-            "DATABASE_URL",
+            "JACKLINE_STORE",
+        ),
+        (
+            [
+                ("DATABASE_URL", "postgres://127.0.0.1/e"),
+                ("JACKLINE_STORE", "memory"),
+            ],
+            "JACKLINE_STORE",
         ),
         (
             [("REDIS_URL", "redis://c"), ("JACKLINE_STORE", "sqlite")],
@@ -296,6 +311,27 @@ fn settings_that_contradict_each_other_are_refused() {
         ),
         (
             [
+                ("SESSION_SECRET", SECRET),
+                ("JACKLINE_ENCRYPTION_KEY", SECRET),
+            ],
+            "JACKLINE_ENCRYPTION_KEY",
+        ),
+        (
+            [
+                ("SESSION_SECRET", SECRET),
+                ("JACKLINE_ENCRYPTION_KEY_PREVIOUS", OLD_SECRET),
+            ],
+            "JACKLINE_ENCRYPTION_KEY_PREVIOUS",
+        ),
+        (
+            [
+                ("SESSION_SECRET", SECRET),
+                ("JACKLINE_ENCRYPTION_KEY", "keyboard cat"),
+            ],
+            "JACKLINE_ENCRYPTION_KEY",
+        ),
+        (
+            [
                 ("JACKLINE_IDLE_TIMEOUT", "2h"),
                 ("JACKLINE_ABSOLUTE_TIMEOUT", "1h"),
             ],
@@ -304,6 +340,35 @@ fn settings_that_contradict_each_other_are_refused() {
     ] {
         assert_eq!(subjects(development(&settings)), [subject], "{settings:?}");
     }
+}
+
+// Proves: A6, D7
+#[test]
+fn the_urls_choose_where_sessions_and_users_are() {
+    const REDIS: (&str, &str) = ("REDIS_URL", "redis://127.0.0.1");
+    const DATABASE: (&str, &str) = ("DATABASE_URL", "postgresql://app:zqzqzqzq@127.0.0.1/app");
+    let chosen = |settings: &[(&str, &str)]| {
+        let store = development(settings).unwrap().store;
+        assert!(!format!("{store:?}").contains("zqzqzqzq"));
+        let sessions = match store.engine {
+            StoreEngine::Sqlite => "sqlite",
+            StoreEngine::Redis(_) => "redis",
+            StoreEngine::Postgres(url) => {
+                assert_eq!(url.place(), "postgres://127.0.0.1:5432/app");
+                "postgres"
+            }
+            StoreEngine::Memory => "memory",
+        };
+        (sessions, store.database.is_some())
+    };
+    assert_eq!(chosen(&[]), ("sqlite", false));
+    assert_eq!(chosen(&[REDIS]), ("redis", false));
+    assert_eq!(chosen(&[DATABASE]), ("postgres", true));
+    assert_eq!(chosen(&[REDIS, DATABASE]), ("redis", true));
+    let named = ("JACKLINE_STORE", "postgres");
+    assert_eq!(chosen(&[DATABASE, named]), ("postgres", true));
+    let both = development(&[REDIS, DATABASE, named]);
+    assert_eq!(subjects(both), ["JACKLINE_STORE"], "nobody would use Redis");
 }
 
 // Proves: J5

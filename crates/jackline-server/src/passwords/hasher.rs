@@ -150,6 +150,10 @@ impl PasswordHasher {
         task: impl FnOnce(&Work) -> Result<T, HashingError> + Send + 'static,
     ) -> Result<T, HashingError> {
         let ticket = self.ticket()?;
+        tracing::debug!(
+            free = self.tickets.available_permits(),
+            "a password waits for its turn"
+        );
         let core = Arc::clone(&self.cores)
             .acquire_owned()
             .await

@@ -15,9 +15,12 @@ pub async fn alive() -> Json<Value> {
 /// `{"status":"ready"}`.
 ///
 /// # Errors
-/// `503` if the session store or the users' database does not answer.
+/// `503` if the session store or the users' database does not answer, or if the server was told to stop.
 pub async fn ready(State(app): State<App>) -> Result<Json<Value>, ApiError> {
+    if *app.stopping.borrow() {
+        return Err(ApiError::Stopping);
+    }
     app.engine.ready().await?;
-    app.users.lacks_demo_user().await?;
+    app.users.ready().await?;
     Ok(Json(json!({ "status": "ready" })))
 }

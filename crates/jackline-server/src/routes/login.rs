@@ -38,14 +38,12 @@ pub async fn log_in(
     JsonBody(login): JsonBody<Login>,
 ) -> Result<Json<LoggedIn>, ApiError> {
     let known = app.users.find_id(&login.username).await?;
-    // Before the credentials are read: what is revoked from here on is revoked for this login too (J4). For a user that is
-    // not there the same question is asked in vain, so that it takes as long.
-    let owner = owner_of(known.as_ref())?;
+    // For a user that is not there the same questions are asked in vain, so that it takes as long.
+    let asked = known.clone().unwrap_or_else(UserId::nobody);
+    let owner = OwnerId::new(asked.as_str()).map_err(|error| ApiError::Internal(error.into()))?;
+    // Before the credentials are read: what is revoked from here on is revoked for this login too (J4).
     let attempt = session.begin_login(&owner).await?;
-    let credentials = match &known {
-        Some(id) => app.users.credentials(id).await?,
-        None => None,
-    };
+    let credentials = app.users.credentials(&asked).await?;
     let hash = credentials
         .as_ref()
         .map(|credentials| credentials.hash.clone());
@@ -79,11 +77,6 @@ pub async fn log_in(
         ok: true,
         user: user.username.as_str().to_owned(),
     }))
-}
-
-fn owner_of(user: Option<&UserId>) -> Result<OwnerId, ApiError> {
-    OwnerId::new(user.map_or("nobody", UserId::as_str))
-        .map_err(|error| ApiError::Internal(error.into()))
 }
 
 /// Keeps the stronger hash. A login does not fail because that does.

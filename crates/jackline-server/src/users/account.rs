@@ -16,6 +16,11 @@ impl UserId {
         Self(id)
     }
 
+    /// An id that no user has: theirs begin with `user-`.
+    pub(crate) fn nobody() -> Self {
+        Self("nobody".to_owned())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,22 +1,24 @@
-//! The users, in an SQLite file in the data folder. A change that was acknowledged is on disk. Names compare without case; ids never
-//! change and are never used again. The demo user exists for as long as it has its published password, and [`Users::remove_demo_user`]
-//! takes it away before production starts.
+//! The users. A change that was acknowledged is on disk. Names compare without case; ids never change and are never used again.
+//! The demo user exists for as long as it has its published password, and [`Users::remove_demo_user`] takes it away before
+//! production starts. Times are handed in.
 //!
-//! All work runs off the async threads, on one connection. Other processes, such as `jackline user add` beside a running server, may use
-//! the file at the same time. Times are handed in.
+//! Here is what users are; where they are kept is behind [`UserTable`]: in a file in the data folder (`sqlite`), or in the
+//! database that several servers share (`postgres`).
 
 mod account;
-mod schema;
+mod postgres;
+mod sqlite;
+mod table;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use std::sync::Arc;
 
 pub use self::account::{Credentials, InvalidUsername, NewUser, Role, User, UserId, Username};
+pub use self::postgres::PostgresUsers;
+pub use self::sqlite::SqliteUsers;
+pub use self::table::{By, Change, StoredUser, UserTable, UsersFuture};
 use crate::passwords::PhcHash;
 use crate::random;
 
@@ -26,10 +28,10 @@ pub const FILE_NAME: &str = "users.db";
 const DEMO_ID: &str = "user-1001";
 const DEMO_NAME: &str = "alice";
 
-/// The users. Cheap to clone; clones share the connection.
+/// The users. Cheap to clone; clones share the table.
 #[derive(Debug, Clone)]
 pub struct Users {
-    connection: Arc<Mutex<Connection>>,
+    table: Arc<dyn UserTable>,
 }
 
 /// Why the users could not be read or changed.
@@ -38,7 +40,7 @@ pub enum UsersError {
     /// There is a user of this name already, in this or other letter case.
     #[error("the name is taken")]
     NameTaken,
-    /// The file cannot be used right now: no space, locked for too long, gone, or the program is shutting down.
+    /// The database cannot be used right now: no space, locked for too long, gone, or the program is shutting down.
     #[error("cannot {operation} in the user database")]
     Unavailable {
         /// What was attempted.
@@ -46,7 +48,7 @@ pub enum UsersError {
         /// What went wrong underneath.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The file holds something that this program did not write.
+    /// The database holds something that this program did not write.
     #[error("the user database holds a value that makes no sense in {column}")]
     Corrupt {
         /// Where.
@@ -65,17 +67,11 @@ pub enum UsersError {
 }
 
 impl Users {
-    /// Opens the file, creating it with mode 0600 if it is missing. Its folder must exist.
-    ///
-    /// # Errors
-    ///
-    /// [`UsersError::Unavailable`], or [`UsersError::TooNew`] if a later version wrote the file.
-    pub async fn open(file: impl AsRef<Path>) -> Result<Self, UsersError> {
-        let file = file.as_ref().to_owned();
-        let connection = off_thread("open", move || schema::open(&file)).await?;
-        Ok(Self {
-            connection: Arc::new(Mutex::new(connection)),
-        })
+    /// The users of a table.
+    pub fn new(table: impl UserTable) -> Self {
+        Self {
+            table: Arc::new(table),
+        }
     }
 
     /// The id of the user of this name, in whatever letter case.
@@ -87,13 +83,10 @@ impl Users {
         let Ok(username) = Username::parse(username) else {
             return Ok(None);
         };
-        self.run("look up a name", move |connection| {
-            connection
-                .prepare_cached("SELECT id FROM users WHERE username_key = ?1")?
-                .query_row([username.key()], |row| row.get(0).map(UserId::stored))
-                .optional()
-        })
-        .await
+        let found = self
+            .find("find a name", By::NameKey(&username.key()))
+            .await?;
+        Ok(found.map(|user| user.id))
     }
 
     /// What a login of this user is checked against.
@@ -102,28 +95,8 @@ impl Users {
     ///
     /// [`UsersError::Unavailable`], or [`UsersError::Corrupt`] if the stored hash or role makes no sense.
     pub async fn credentials(&self, id: &UserId) -> Result<Option<Credentials>, UsersError> {
-        let id = id.clone();
-        self.run("read credentials", move |connection| {
-            connection
-                .prepare_cached(&select("WHERE id = ?1"))?
-                .query_row([id.as_str()], |row| {
-                    Ok((read_user(row)?, row.get::<_, String>("password_hash")?))
-                })
-                .optional()
-        })
-        .await?
-        .map(|(user, hash)| {
-            let user = user?;
-            Ok(Credentials {
-                username: user.username,
-                role: user.role,
-                disabled: user.disabled,
-                hash: PhcHash::parse(&hash).map_err(|_| UsersError::Corrupt {
-                    column: "password_hash",
-                })?,
-            })
-        })
-        .transpose()
+        let found = self.find("read credentials", By::Id(id.as_str())).await?;
+        found.map(Credentials::try_from).transpose()
     }
 
     /// The user with this id.
@@ -132,15 +105,17 @@ impl Users {
     ///
     /// As [`Users::credentials`].
     pub async fn by_id(&self, id: &UserId) -> Result<Option<User>, UsersError> {
-        let id = id.clone();
-        self.run("read a user", move |connection| {
-            connection
-                .prepare_cached(&select("WHERE id = ?1"))?
-                .query_row([id.as_str()], read_user)
-                .optional()
-        })
-        .await?
-        .transpose()
+        let found = self.find("look up a user", By::Id(id.as_str())).await?;
+        found.map(User::try_from).transpose()
+    }
+
+    async fn find(
+        &self,
+        operation: &'static str,
+        by: By<'_>,
+    ) -> Result<Option<StoredUser>, UsersError> {
+        tracing::trace!(operation, "the user database is asked");
+        self.table.find(by).await
     }
 
     /// Adds a user with a fresh id.
@@ -151,22 +126,9 @@ impl Users {
     pub async fn add(&self, user: NewUser, now_ms: i64) -> Result<User, UsersError> {
         let digits = random::base32(16).map_err(|error| unavailable("make an id", error))?;
         let id = UserId::stored(format!("user-{}", *digits));
-        let added = User {
-            id,
-            username: user.username,
-            role: user.role,
-            disabled: false,
-            created_ms: now_ms,
-            password_changed_ms: now_ms,
-        };
-        let row = added.clone();
-        let inserted = self
-            .run("add a user", move |connection| {
-                insert(connection, &row, &user.hash, Demo::No)
-            })
-            .await?;
-        if inserted {
-            Ok(added)
+        let user = StoredUser::new(id, user, now_ms);
+        if self.table.insert(&user).await? {
+            user.try_into()
         } else {
             Err(UsersError::NameTaken)
         }
@@ -183,15 +145,12 @@ impl Users {
         hash: PhcHash,
         now_ms: i64,
     ) -> Result<bool, UsersError> {
-        // A demo user with a password of its own is a user like others.
-        const SET: &str =
-            "UPDATE users SET password_hash = ?2, password_changed_ms = ?3, demo = 0 WHERE id = ?1";
-        let id = id.clone();
-        self.run("set a password", move |connection| {
-            connection.execute(SET, params![id.as_str(), hash.expose(), now_ms])
-        })
-        .await
-        .map(|changed| changed > 0)
+        let change = Change {
+            hash: Some(hash),
+            password_changed_ms: Some(now_ms),
+            ..Change::default()
+        };
+        self.table.change(id, &change).await
     }
 
     /// Sets a user's password if it is still the one that `old` is the hash of. `false` if it is not, or if there is no such user.
@@ -206,18 +165,13 @@ impl Users {
         new: PhcHash,
         now_ms: i64,
     ) -> Result<bool, UsersError> {
-        const CHANGE: &str =
-            "UPDATE users SET password_hash = ?3, password_changed_ms = ?4, demo = 0
-             WHERE id = ?1 AND password_hash = ?2";
-        let id = id.clone();
-        self.run("change a password", move |connection| {
-            connection.execute(
-                CHANGE,
-                params![id.as_str(), old.expose(), new.expose(), now_ms],
-            )
-        })
-        .await
-        .map(|changed| changed > 0)
+        let change = Change {
+            only_if: Some(old),
+            hash: Some(new),
+            password_changed_ms: Some(now_ms),
+            ..Change::default()
+        };
+        self.table.change(id, &change).await
     }
 
     /// Replaces the hash of an unchanged password. `false` if the password was changed meanwhile: then the new one stays.
@@ -231,14 +185,12 @@ impl Users {
         old: PhcHash,
         new: PhcHash,
     ) -> Result<bool, UsersError> {
-        const REFRESH: &str =
-            "UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2";
-        let id = id.clone();
-        self.run("refresh a password hash", move |connection| {
-            connection.execute(REFRESH, params![id.as_str(), old.expose(), new.expose()])
-        })
-        .await
-        .map(|changed| changed > 0)
+        let change = Change {
+            only_if: Some(old),
+            hash: Some(new),
+            ..Change::default()
+        };
+        self.table.change(id, &change).await
     }
 
     /// Disables or enables a user. `false` if there is no such user.
@@ -249,15 +201,11 @@ impl Users {
     ///
     /// [`UsersError::Unavailable`].
     pub async fn set_disabled(&self, id: &UserId, disabled: bool) -> Result<bool, UsersError> {
-        let id = id.clone();
-        self.run("disable or enable a user", move |connection| {
-            connection.execute(
-                "UPDATE users SET disabled = ?2 WHERE id = ?1",
-                params![id.as_str(), disabled],
-            )
-        })
-        .await
-        .map(|changed| changed > 0)
+        let change = Change {
+            disabled: Some(disabled),
+            ..Change::default()
+        };
+        self.table.change(id, &change).await
     }
 
     /// All users, by name.
@@ -266,15 +214,8 @@ impl Users {
     ///
     /// As [`Users::credentials`].
     pub async fn list(&self) -> Result<Vec<User>, UsersError> {
-        self.run("list users", |connection| {
-            connection
-                .prepare_cached(&select("ORDER BY username_key"))?
-                .query_map([], read_user)?
-                .collect::<rusqlite::Result<Vec<_>>>()
-        })
-        .await?
-        .into_iter()
-        .collect()
+        let all = self.table.all().await?;
+        all.into_iter().map(User::try_from).collect()
     }
 
     /// Makes sure that development has its demo user `alice`, with the hash of the published password. An `alice` that exists is left
@@ -284,19 +225,17 @@ impl Users {
     ///
     /// [`UsersError::Unavailable`].
     pub async fn ensure_demo_user(&self, hash: PhcHash, now_ms: i64) -> Result<(), UsersError> {
-        let demo = User {
-            id: UserId::stored(DEMO_ID.to_owned()),
+        let demo = NewUser {
             username: Username::stored(DEMO_NAME.to_owned()),
             role: Role::User,
-            disabled: false,
-            created_ms: now_ms,
-            password_changed_ms: now_ms,
+            hash,
         };
-        self.run("add the demo user", move |connection| {
-            insert(connection, &demo, &hash, Demo::Yes)
-        })
-        .await
-        .map(|_| ())
+        let id = UserId::stored(DEMO_ID.to_owned());
+        let demo = StoredUser {
+            demo: true,
+            ..StoredUser::new(id, demo, now_ms)
+        };
+        self.table.insert(&demo).await.map(drop)
     }
 
     /// Whether the demo user is missing, so that its password need not be hashed at each start.
@@ -305,14 +244,17 @@ impl Users {
     ///
     /// [`UsersError::Unavailable`].
     pub async fn lacks_demo_user(&self) -> Result<bool, UsersError> {
-        self.run("look up the demo user", |connection| {
-            connection.query_row(
-                "SELECT NOT EXISTS (SELECT 1 FROM users WHERE id = ?1 OR username_key = ?2)",
-                [DEMO_ID, DEMO_NAME],
-                |row| row.get(0),
-            )
-        })
-        .await
+        Ok(self.table.find(By::Id(DEMO_ID)).await?.is_none()
+            && self.table.find(By::NameKey(DEMO_NAME)).await?.is_none())
+    }
+
+    /// Says whether the users can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`UsersError::Unavailable`].
+    pub async fn ready(&self) -> Result<(), UsersError> {
+        self.table.find(By::Id(DEMO_ID)).await.map(drop)
     }
 
     /// Removes the demo user if it still has its published password, and says whose sessions must end then.
@@ -323,39 +265,57 @@ impl Users {
     ///
     /// [`UsersError::Unavailable`].
     pub async fn remove_demo_user(&self) -> Result<Option<UserId>, UsersError> {
-        self.run("remove the demo user", |connection| {
-            connection
-                .query_row("DELETE FROM users WHERE demo = 1 RETURNING id", [], |row| {
-                    row.get(0).map(UserId::stored)
-                })
-                .optional()
-        })
-        .await
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, UsersError> {
-        let connection = Arc::clone(&self.connection);
-        off_thread(operation, move || {
-            // A panic while the lock was held rolled its transaction back; the connection itself is sound.
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut connection).map_err(|error| unavailable(operation, error))
-        })
-        .await
+        self.table.remove_demo().await
     }
 }
 
-async fn off_thread<T: Send + 'static>(
-    operation: &'static str,
-    work: impl FnOnce() -> Result<T, UsersError> + Send + 'static,
-) -> Result<T, UsersError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(unavailable(operation, error)),
+impl StoredUser {
+    fn new(id: UserId, user: NewUser, now_ms: i64) -> Self {
+        Self {
+            id,
+            username: user.username,
+            hash: user.hash.expose().to_owned(),
+            role: user.role.as_str().to_owned(),
+            disabled: false,
+            demo: false,
+            created_ms: now_ms,
+            password_changed_ms: now_ms,
+        }
     }
+}
+
+impl TryFrom<StoredUser> for User {
+    type Error = UsersError;
+
+    fn try_from(user: StoredUser) -> Result<Self, Self::Error> {
+        Ok(Self {
+            role: role(&user)?,
+            id: user.id,
+            username: user.username,
+            disabled: user.disabled,
+            created_ms: user.created_ms,
+            password_changed_ms: user.password_changed_ms,
+        })
+    }
+}
+
+impl TryFrom<StoredUser> for Credentials {
+    type Error = UsersError;
+
+    fn try_from(user: StoredUser) -> Result<Self, Self::Error> {
+        Ok(Self {
+            role: role(&user)?,
+            hash: PhcHash::parse(&user.hash).map_err(|_| UsersError::Corrupt {
+                column: "password_hash",
+            })?,
+            username: user.username,
+            disabled: user.disabled,
+        })
+    }
+}
+
+fn role(user: &StoredUser) -> Result<Role, UsersError> {
+    Role::parse(&user.role).ok_or(UsersError::Corrupt { column: "role" })
 }
 
 fn unavailable(
@@ -366,62 +326,4 @@ fn unavailable(
         operation,
         source: Box::new(source),
     }
-}
-
-/// Whether a row is the demo user with its published password.
-#[derive(Debug, Clone, Copy)]
-enum Demo {
-    Yes,
-    No,
-}
-
-/// Inserts a user unless name or id are taken.
-fn insert(
-    connection: &mut Connection,
-    user: &User,
-    hash: &PhcHash,
-    demo: Demo,
-) -> rusqlite::Result<bool> {
-    const INSERT: &str = "INSERT INTO users
-        (id, username, username_key, password_hash, role, disabled, demo, created_ms, password_changed_ms)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let inserted = transaction.execute(
-        INSERT,
-        params![
-            user.id.as_str(),
-            user.username.as_str(),
-            user.username.key(),
-            hash.expose(),
-            user.role.as_str(),
-            user.disabled,
-            matches!(demo, Demo::Yes),
-            user.created_ms,
-            user.password_changed_ms,
-        ],
-    )?;
-    transaction.commit()?;
-    Ok(inserted > 0)
-}
-
-fn select(rest: &str) -> String {
-    format!(
-        "SELECT id, username, password_hash, role, disabled, created_ms, password_changed_ms FROM users {rest}"
-    )
-}
-
-/// The outer error is SQLite's, the inner one says that a value makes no sense.
-fn read_user(row: &Row<'_>) -> rusqlite::Result<Result<User, UsersError>> {
-    let role: String = row.get("role")?;
-    let Some(role) = Role::parse(&role) else {
-        return Ok(Err(UsersError::Corrupt { column: "role" }));
-    };
-    Ok(Ok(User {
-        id: UserId::stored(row.get("id")?),
-        username: Username::stored(row.get("username")?),
-        role,
-        disabled: row.get("disabled")?,
-        created_ms: row.get("created_ms")?,
-        password_changed_ms: row.get("password_changed_ms")?,
-    }))
 }

@@ -5,7 +5,7 @@ use testkit::free_port;
 
 use crate::browser::PASSWORD;
 use crate::program::{Ended, Place, SECRET};
-use crate::stores::on_redis;
+use crate::stores::{on_own_postgres, on_redis};
 
 const OTHER_SECRET: &str = "e7d1c0ffee00a9b8c7d6e5f4a3b2c1d0e7d1c0ffee11a9b8c7d6e5f4a3b2c1d0";
 
@@ -145,16 +145,36 @@ fn a_secret_that_was_changed_without_keeping_the_old_one_is_found_before_the_res
 
 // Proves: D7, D9
 #[test]
-fn a_redis_that_went_away_is_found_by_the_settings_and_by_the_server() {
+fn a_store_that_went_away_is_found_by_the_settings_and_by_the_server() {
+    for mut on in [on_redis(), on_own_postgres()] {
+        println!("on {}", on.name);
+        let here = Here::of(std::mem::replace(&mut on.place, Place::new(&[])));
+        let _program = here.place.serve();
+        let ended = here.check();
+        assert_eq!(wrong(&ended), [""; 0], "{}", ended.stdout);
+        on.crash();
+        let ended = here.check();
+        assert_eq!(wrong(&ended), ["D7"], "{}", ended.stdout);
+        assert_eq!(ended.stderr, "jackline: 2 things are wrong\n");
+    }
+}
+
+// Proves: D7
+#[test]
+fn users_that_are_kept_elsewhere_are_looked_at_too() {
     let mut on = on_redis();
-    let here = Here::of(on.place);
-    let _program = here.place.serve();
-    let ended = here.check();
-    assert_eq!(wrong(&ended), [""; 0], "{}", ended.stdout);
-    on.redis.as_mut().unwrap().stop();
-    let ended = here.check();
+    on.place
+        .set("DATABASE_URL", "postgres://nobody@127.0.0.1:1/app");
+    let ended = Here::of(on.place).check();
     assert_eq!(wrong(&ended), ["D7"], "{}", ended.stdout);
-    assert_eq!(ended.stderr, "jackline: 2 things are wrong\n");
+    assert!(
+        ended
+            .stdout
+            .contains("cannot keep users where DATABASE_URL says"),
+        "{}",
+        ended.stdout
+    );
+    assert!(ended.stdout.contains("psql"), "{}", ended.stdout);
 }
 
 // Proves: T3.1

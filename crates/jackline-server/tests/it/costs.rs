@@ -1,7 +1,7 @@
 //! What requests cost, in Redis's own accounting.
 
 use crate::browser::Browser;
-use crate::stores::{On, on_redis};
+use crate::stores::{On, on_redis, on_sqlite};
 
 /// Forgets what was counted, makes a request, and says how many commands the program sent meanwhile. Scripts are the only
 /// commands that a request uses; what they call inside Redis is no round trip.
@@ -64,6 +64,21 @@ fn a_read_costs_one_round_trip_renewal_included_and_a_write_one_more() {
         round_trips(&on, || assert_eq!(stranger.get("/profile").status, 401)),
         0
     );
+}
+
+// So that neither how long it takes nor what fails tells whether there is such a user.
+#[test]
+fn a_login_of_nobodys_asks_the_user_database_what_a_wrong_password_asks() {
+    let on = on_sqlite();
+    let program = on.place.serve();
+    let asked = |username: &str| {
+        let before = program.has_said("the user database is asked");
+        let answer = Browser::new(&program).log_in_as(username, "wrong-password");
+        assert_eq!(answer.status, 401);
+        program.has_said("the user database is asked") - before
+    };
+    assert_eq!(asked("alice"), 2);
+    assert_eq!(asked("nobody-of-this-name"), 2);
 }
 
 // Proves: T4.3, T8.1

@@ -14,6 +14,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::stores::block_on;
+
 /// How long a program may take to say something that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -47,12 +49,16 @@ impl Place {
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
-        if name.starts_with("SESSION_SECRET") {
+        if name.starts_with("SESSION_SECRET") || name.starts_with("JACKLINE_ENCRYPTION_KEY") {
             value
                 .split(',')
                 .for_each(|secret| self.secrets.remember(secret));
         }
         self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    pub(crate) fn setting(&self, name: &str) -> &str {
+        &self.environment[name]
     }
 
     pub(crate) fn unset(&mut self, name: &str) {
@@ -105,8 +111,28 @@ impl Place {
 
     /// Starts the server and waits until it listens.
     pub(crate) fn serve(&self) -> Program {
-        let mut child = self
-            .command(&["serve"])
+        self.serve_as(self.command(&["serve"]))
+    }
+
+    /// The same, where a file that grows past a limit is an error of the write and not the end of the program: the way to a
+    /// disk that is full for this program alone.
+    pub(crate) fn serve_with_file_limits(&self) -> Program {
+        let program = self.command(&["serve"]);
+        let mut command = Command::new("env");
+        command
+            .arg("--ignore-signal=XFSZ")
+            .arg(program.get_program())
+            .args(program.get_args())
+            .current_dir(self.path())
+            .env_clear();
+        for (name, value) in program.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        self.serve_as(command)
+    }
+
+    fn serve_as(&self, mut command: Command) -> Program {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -203,6 +229,19 @@ impl Program {
             .collect()
     }
 
+    /// How many lines so far, on either stream, contain this.
+    pub(crate) fn has_said(&self, text: &str) -> usize {
+        let output = self.output.lock().unwrap();
+        output.lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until so many lines contain this.
+    pub(crate) fn wait_until_said(&self, text: &str, times: usize) {
+        block_on(testkit::eventually(text, async || {
+            self.has_said(text) >= times
+        }));
+    }
+
     /// Remembers what must never be printed.
     pub(crate) fn remember_secret(&self, secret: &str) {
         self.secrets.remember(secret);
@@ -219,6 +258,20 @@ impl Program {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
+    /// Lets no file of the server's grow past so many bytes; `None` lifts the limit.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let soft = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let limited = Command::new("prlimit")
+            .args([
+                "--pid",
+                &self.child.id().to_string(),
+                &format!("--fsize={soft}:"),
+            ])
+            .status()
+            .unwrap();
+        assert!(limited.success());
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
             .args([signal, &self.child.id().to_string()])
@@ -228,8 +281,13 @@ impl Program {
     }
 
     /// Asks the server to stop, and waits until it has. Returns its status and everything that it printed.
-    pub(crate) fn stop(mut self) -> (ExitStatus, String) {
+    pub(crate) fn stop(self) -> (ExitStatus, String) {
         self.signal("-TERM");
+        self.wait()
+    }
+
+    /// Waits until the server has ended. Returns its status and everything that it printed.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
             reader.join().unwrap();

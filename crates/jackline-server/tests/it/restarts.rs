@@ -101,13 +101,3 @@ fn the_development_secret_is_kept_and_nobody_elses_to_read() {
     browser.cookies = cookies;
     assert_eq!(browser.get("/profile").status, 200);
 }
-
-// Proves: S73, S69
-#[test]
-fn sigterm_ends_the_server_in_good_order() {
-    let on = on_sqlite();
-    let program = on.place.serve();
-    let (status, output) = program.stop();
-    assert_eq!(status.code(), Some(0), "{output}");
-    assert!(output.contains(r#""event":"shutdown""#), "{output}");
-}

@@ -59,7 +59,7 @@ impl SigningKey {
         Self(Zeroizing::new(bytes))
     }
 
-    fn expose(&self) -> &[u8] {
+    pub(crate) fn expose(&self) -> &[u8] {
         &self.0
     }
 }

@@ -249,6 +249,7 @@ impl Engine {
         let mut changes = ResponseChanges {
             varies: outcome.varies,
             private: outcome.private,
+            secret: outcome.secret,
             logged_out: outcome.logged_out,
             instead: outcome.instead,
             set_cookie: None,
@@ -388,6 +389,7 @@ pub struct ResponseChanges {
     instead: Option<SessionError>,
     varies: bool,
     private: bool,
+    secret: bool,
     logged_out: bool,
 }
 
@@ -401,15 +403,15 @@ impl ResponseChanges {
     /// Adds the headers to those of the response that will be sent.
     ///
     /// * `Set-Cookie`, if the browser's cookie changes.
-    /// * `Cache-Control: no-store` with any `Set-Cookie` and with everything that is for its owner's eyes, unless in the latter
-    ///   case the handler has said something itself (OWASP ASVS 14.3.2).
+    /// * `Cache-Control: no-store` with any `Set-Cookie` or CSRF token and with everything that is for its owner's eyes, unless
+    ///   in the latter case the handler has said something itself (OWASP ASVS 14.3.2).
     /// * `Vary: Cookie` if the session was looked at.
     /// * `Clear-Site-Data: "cache", "storage"` at logout (OWASP ASVS 14.3.1). Not `"cookies"`: that would take those of other
     ///   applications on the same registrable domain along.
     pub fn apply(self, headers: &mut HeaderMap) {
         const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
         let kept_private = headers.contains_key(CACHE_CONTROL);
-        if self.set_cookie.is_some() || (self.private && !kept_private) {
+        if self.set_cookie.is_some() || self.secret || (self.private && !kept_private) {
             headers.insert(CACHE_CONTROL, NO_STORE);
         }
         if let Some(cookie) = self.set_cookie {

@@ -10,8 +10,8 @@ use crate::csrf::CsrfKeys;
 use crate::events::{EventKind, SecurityEvent};
 use crate::lifecycle::{Delta, OwnerId, Policy, Record, UnixMs};
 use crate::store::{
-    Admission, Admitted, Committed, Ended, Epoch, Listed, Loaded, Page, Store, StoreError,
-    StoreFuture,
+    Admission, Admitted, Committed, CorruptRecord, ENCRYPTED_MEMBER, Ended, Epoch, Listed, Loaded,
+    Page, Store, StoreError, StoreFuture,
 };
 use crate::token::{Bucket, SessionKey, SessionToken};
 
@@ -132,7 +132,19 @@ impl TimedStore {
         step: Duration,
         now: UnixMs,
     ) -> Result<Loaded, SessionError> {
-        self.call("load", self.store.load(key, step, now)).await
+        let load = async {
+            let loaded = self.store.load(key, step, now).await?;
+            match &loaded {
+                // An instance that was started without the key must neither show the ciphertext nor write beside it.
+                Loaded::Live { record, .. }
+                    if record.data.len() == 1 && record.data.raw(ENCRYPTED_MEMBER).is_some() =>
+                {
+                    Err(CorruptRecord::new("it is encrypted, and no encryption key is set").into())
+                }
+                _ => Ok(loaded),
+            }
+        };
+        self.call("load", Box::pin(load)).await
     }
 
     pub(crate) async fn commit(

@@ -1,12 +1,14 @@
 //! What happens to a session when its response is ready: everything that was changed or staged is written in one round
 //! trip, and only then does the response leave (J8).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use tracing::Instrument as _;
 
 use super::state::{CameWith, Phase, Sighting, Staged, State};
-use super::{LazySession, Presented, SessionError, Shared};
+use super::{Context, LazySession, Presented, RequestInfo, SessionError, Shared};
 use crate::events::EventKind;
 use crate::lifecycle::{DeltaError, Identity, OwnerId, Record};
 use crate::store::{Admission, Admitted, Committed, Ended, Epoch, Loaded, REPLACED_KEPT, Replaced};
@@ -29,6 +31,8 @@ pub(crate) struct Outcome {
     pub(crate) varies: bool,
     /// The response is for its owner's eyes.
     pub(crate) private: bool,
+    /// The response holds a secret.
+    pub(crate) secret: bool,
     /// Its owner has logged out.
     pub(crate) logged_out: bool,
 }
@@ -88,6 +92,7 @@ impl Shared {
         let mut outcome = Outcome {
             varies: true,
             private: state.record.meta.identity.is_some() || state.came_with_identity(),
+            secret: state.shows_csrf_token,
             ..Outcome::default()
         };
         if state.forget_cookie && self.may_forget(&state).await {
@@ -156,14 +161,22 @@ impl Shared {
     }
 
     /// Fails if the browser may have got somebody's session in the place of the dead one that it presented: a visitor's must not take
-    /// its place.
+    /// its place. What this request knows of it without asking.
+    fn refuse_known_superseded(&self, state: &State) -> Result<(), SessionError> {
+        match &self.presented {
+            Presented::Token { .. } if state.superseded || self.is_slow(state) => {
+                Err(SessionError::Ended)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same, and what the store knows of it.
     async fn refuse_superseded(&self, state: &State) -> Result<(), SessionError> {
+        self.refuse_known_superseded(state)?;
         let Presented::Token { token, .. } = &self.presented else {
             return Ok(());
         };
-        if state.superseded || self.is_slow(state) {
-            return Err(SessionError::Ended);
-        }
         match self.look_again(&token.key(), state).await? {
             Some(Loaded::Replaced) => Err(SessionError::Ended),
             _ => Ok(()),
@@ -196,9 +209,15 @@ impl Shared {
                 false => Ok(()),
             };
         };
-        let (CameWith { key, .. }, owner) = (came_with, came_with.owner());
-        let now = self.context.clock.now();
-        let ended = self.context.store.end(key, owner, now).await?;
+        let ending = end_by_owner(
+            Arc::clone(&self.context),
+            self.request.clone(),
+            came_with.clone(),
+        );
+        // A task of its own: whoever logs out and closes the page hangs up, and is to be logged out all the same.
+        let ended = tokio::spawn(ending.in_current_span())
+            .await
+            .map_err(|_| SessionError::Unavailable)??;
         if ended == Ended::Replaced {
             // It lives on under another token, which the browser has: to say that its owner is logged out would be a lie (J2).
             return Err(SessionError::Ended);
@@ -207,13 +226,6 @@ impl Shared {
         // If it had ended before, another response has taken the cookie away or replaced it, and that one stands (J10).
         if ended == Ended::Removed {
             outcome.cookie = CookieChange::Remove;
-            if let Some(owner) = owner {
-                self.request
-                    .event(EventKind::Logout)
-                    .user_id(owner.as_str())
-                    .session(key.handle())
-                    .emit();
-            }
         }
         Ok(())
     }
@@ -344,16 +356,19 @@ impl Shared {
     }
 
     async fn write_new(&self, state: State, outcome: &mut Outcome) -> Result<(), SessionError> {
-        self.refuse_superseded(&state).await?;
+        self.refuse_known_superseded(&state)?;
         self.check_size(&state.record)?;
-        let token = match state.token {
+        let token = match state.token.clone() {
             Some(token) => token,
             None => self.context.fresh_token(None)?,
         };
-        self.context
-            .store
-            .create(&token.key(), &state.record)
-            .await?;
+        let (store, key) = (&self.context.store, token.key());
+        store.create(&key, &state.record).await?;
+        // Asked after it is stored, and not before: a login may win while it is.
+        if let Err(error) = self.refuse_superseded(&state).await {
+            store.end(&key, None, self.context.clock.now()).await?;
+            return Err(error);
+        }
         self.request
             .event(EventKind::SessionCreated)
             .session(token.key().handle())
@@ -369,4 +384,22 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// Ends a session because its owner said so.
+async fn end_by_owner(
+    context: Arc<Context>,
+    request: RequestInfo,
+    came_with: CameWith,
+) -> Result<Ended, SessionError> {
+    let (key, owner) = (&came_with.key, came_with.owner());
+    let ended = context.store.end(key, owner, context.clock.now()).await?;
+    if let (Ended::Removed, Some(owner)) = (ended, owner) {
+        request
+            .event(EventKind::Logout)
+            .user_id(owner.as_str())
+            .session(key.handle())
+            .emit();
+    }
+    Ok(ended)
 }

@@ -292,22 +292,20 @@ impl Session {
     }
 
     /// Who is logged in, if they proved it within the policy's step-up age and nothing suspicious has happened since
-    /// (OWASP ASVS 7.5.3).
+    /// (OWASP ASVS 7.5.3). Once that is so, it stays so for this request: an action of several steps is not refused halfway.
     ///
     /// # Errors
     /// As [`Session::require_identity`], and [`SessionError::RecentAuthenticationRequired`].
     pub fn require_recent_authentication(&self) -> Result<Identity, SessionError> {
         let identity = self.require_identity()?;
         let (fresh, handle) = {
-            let state = self.0.lock();
+            let mut state = self.0.lock();
             let (age, now) = (
                 self.0.context.policy.step_up_age(),
                 self.0.context.clock.now(),
             );
-            (
-                step_up_is_fresh(&state.record.meta, age, now),
-                state.handle(),
-            )
+            state.recent = state.recent || step_up_is_fresh(&state.record.meta, age, now);
+            (state.recent, state.handle())
         };
         if fresh {
             return Ok(identity);
@@ -371,6 +369,7 @@ impl Session {
         let fresh = self.0.context.fresh_token(None)?;
         let mut state = self.0.writable()?;
         state.wanted = true;
+        state.shows_csrf_token = true;
         let token = state.next_token(fresh);
         Ok(self.0.context.csrf_keys.mint(token.expose_bytes(), mask))
     }

@@ -80,6 +80,10 @@ pub(super) struct State {
     pub(super) expired_owner: bool,
     /// The presented cookie names a session that this request has ended.
     pub(super) forget_cookie: bool,
+    /// The last authentication was found recent enough for a sensitive action.
+    pub(super) recent: bool,
+    /// The response holds a CSRF token.
+    pub(super) shows_csrf_token: bool,
     /// The session ended elsewhere while this request was under way, and what it wrote is lost.
     pub(super) lost: bool,
 }
@@ -101,6 +105,8 @@ impl State {
             expired: None,
             expired_owner: false,
             forget_cookie: false,
+            recent: false,
+            shows_csrf_token: false,
             lost: false,
         }
     }

@@ -1,10 +1,10 @@
 //! Records as text, for stores that keep bytes: metadata and data are two JSON objects. Reading is strict about what
 //! Jackline wrote and tolerant of what a later version may add.
 
-#[cfg(any(feature = "redis", feature = "sqlite", fuzzing))]
+#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", fuzzing))]
 use std::time::Duration;
 
-#[cfg(any(feature = "redis", feature = "sqlite", fuzzing))]
+#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", fuzzing))]
 use crate::lifecycle::{Clocks, Data, Meta, Record, UnixMs};
 
 /// Stored bytes are not a record.
@@ -21,14 +21,14 @@ impl CorruptRecord {
 }
 
 /// Metadata as JSON text.
-#[cfg(any(feature = "redis", feature = "sqlite", fuzzing))]
+#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", fuzzing))]
 pub(crate) fn encode_meta(meta: &Meta) -> String {
     serde_json::to_string(meta)
         .expect("metadata consists of strings and numbers and always serialises")
 }
 
 /// Puts a record together from its parts.
-#[cfg(any(feature = "redis", feature = "sqlite", fuzzing))]
+#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", fuzzing))]
 pub(crate) fn decode(clocks: Clocks, meta: &str, data: &str) -> Result<Record, CorruptRecord> {
     let meta =
         serde_json::from_str(meta).map_err(|_| CorruptRecord("the metadata is not readable"))?;
@@ -37,7 +37,7 @@ pub(crate) fn decode(clocks: Clocks, meta: &str, data: &str) -> Result<Record, C
 }
 
 /// Clocks from the numbers that a store keeps.
-#[cfg(any(feature = "redis", feature = "sqlite", fuzzing))]
+#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", fuzzing))]
 pub(crate) fn clocks(seen_ms: u64, idle_ms: u64, ends_ms: u64, version: u64) -> Clocks {
     Clocks {
         seen: UnixMs::from_millis(seen_ms),

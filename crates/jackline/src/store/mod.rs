@@ -22,7 +22,11 @@
 //! Run [`jackline::testing`](crate::testing) against an implementation: it is this contract as tests.
 
 pub(crate) mod codec;
+#[cfg(feature = "encryption")]
+pub mod encrypted;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "sqlite")]
@@ -145,6 +149,9 @@ pub enum Durability {
     /// Sessions go with this process. Production refuses such a store.
     Process,
 }
+
+/// The one member of data that is encrypted at rest.
+pub(crate) const ENCRYPTED_MEMBER: &str = "jackline:encrypted";
 
 /// How long a store remembers that a session gave way to another: longer than the requests that were under way meanwhile.
 pub const REPLACED_KEPT: Duration = Duration::from_secs(60);

@@ -292,6 +292,13 @@ async fn caches_are_told_what_is_whose() {
                 session.insert("a", &1)?;
                 Ok::<_, SessionError>(([(CACHE_CONTROL, "public, max-age=60")], ""))
             }),
+        )
+        .route(
+            "/cacheable-token",
+            get(|session: Session| async move {
+                let token = session.csrf_token()?.expose().to_owned();
+                Ok::<_, SessionError>(([(CACHE_CONTROL, "public, max-age=60")], token))
+            }),
         );
     let site = Site::serving(routes);
     let mut visitor = site.browser();
@@ -311,6 +318,10 @@ async fn caches_are_told_what_is_whose() {
     // A cookie is set: never to be cached, whatever the handler says.
     let answer = visitor.get("/cacheable-write").await;
     assert!(answer.gives_cookie());
+    assert_eq!(of(&answer), said("no-store"));
+    // So is a CSRF token, a visitor's as well.
+    let answer = visitor.get("/cacheable-token").await;
+    assert!(answer.keeps_cookie());
     assert_eq!(of(&answer), said("no-store"));
 
     let mut alice = site.logged_in("alice").await;

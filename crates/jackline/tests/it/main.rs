@@ -2,6 +2,7 @@
 //! and a small browser.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod arbitrary;
 mod cookies;
 mod costs;
 mod csrf;
@@ -15,6 +16,8 @@ mod site;
 mod startup;
 mod step_up;
 mod store_contract;
+mod store_encrypted;
+mod store_postgres;
 mod store_redis;
 mod store_sqlite;
 mod timeouts;

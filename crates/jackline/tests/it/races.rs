@@ -367,6 +367,24 @@ async fn a_logout_with_a_dead_cookie_leaves_the_browsers_cookie_alone() {
     assert_eq!(alice.user().await.as_deref(), Some("alice"));
 }
 
+// Proves: J2, S33
+#[tokio::test]
+async fn a_logout_whose_client_hangs_up_is_carried_out_all_the_same() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await;
+    let running = begin(&alice, &gate, "/slow-logout").await;
+    site.spy.hang(true);
+    gate.open();
+    site.spy.called("end", 1).await;
+    // Nobody waits for the answer, and the store has not begun.
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    assert_eq!(site.memory.len(), 1);
+    site.spy.hang(false);
+    testkit::eventually("logged out", async || site.memory.is_empty()).await;
+    assert_eq!(alice.user().await, None);
+}
+
 // Proves: J3
 #[tokio::test]
 async fn requests_that_change_different_members_at_once_all_survive() {
@@ -636,6 +654,28 @@ async fn a_cookie_that_another_server_has_given_is_neither_removed_nor_replaced_
         assert!(answer.keeps_cookie(), "{path}: {answer:?}");
         assert_eq!(alice.user().await.as_deref(), Some("alice"), "{path}");
     }
+}
+
+// Proves: J10
+#[tokio::test]
+async fn a_login_elsewhere_wins_over_a_visitors_session_that_is_being_stored_here() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await.hoarding();
+    site.wait(HOUR);
+    let running = begin(&alice, &gate, "/slow-write").await;
+    site.spy.hang(true);
+    gate.open();
+    site.spy.called("create", 1).await;
+    let here = std::mem::replace(&mut alice.site, site.beside(|engine| engine));
+    alice.log_in("alice").await;
+    alice.site = here;
+    site.wait(Duration::from_millis(3));
+    site.spy.hang(false);
+    let answer = running.await.unwrap();
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert!(answer.keeps_cookie(), "{answer:?}");
+    assert_eq!(site.memory.len(), 1, "nobody has the visitor's token");
+    assert_eq!(alice.user().await.as_deref(), Some("alice"));
 }
 
 // Proves: J2, J10

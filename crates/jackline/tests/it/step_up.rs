@@ -1,8 +1,12 @@
 //! Sensitive actions ask for a recent authentication, and so does a session that turns up somewhere else.
 
+use axum::Router;
+use axum::routing::get;
+use http::Method;
 use jackline::lifecycle::Binding;
+use jackline::{Session, SessionError};
 
-use crate::site::{ABSOLUTE, IDLE, Log, MINUTE, SECOND, Site, limits};
+use crate::site::{ABSOLUTE, Gate, IDLE, Log, MINUTE, SECOND, Site, limits};
 
 fn stale() -> (u16, String) {
     (401, "Recent authentication required".to_owned())
@@ -29,6 +33,35 @@ async fn a_sensitive_action_is_open_for_the_step_up_age_and_then_closed() {
         site.browser().get("/sensitive").await.refusal(),
         (401, "Not authenticated".into())
     );
+}
+
+// Proves: J4, A3
+#[tokio::test]
+async fn an_authentication_that_was_recent_enough_does_not_age_within_a_request() {
+    let gate = Gate::default();
+    let before_gate = gate.clone();
+    let routes = Router::new().route(
+        "/change-password",
+        get(move |session: Session| async move {
+            session.require_recent_authentication()?;
+            // A password is hashed and set.
+            before_gate.pass().await;
+            session.end_others().await?;
+            Ok::<_, SessionError>("changed")
+        }),
+    );
+    let site = Site::serving(routes);
+    let mut alice = site.logged_in("alice").await;
+    site.logged_in("alice").await;
+    site.wait(MINUTE * 5 - SECOND);
+    let running = site.start(alice.request(Method::GET, "/change-password"));
+    gate.arrival().await;
+    site.wait(SECOND);
+    gate.open();
+    assert_eq!(running.await.unwrap().body, "changed");
+    assert_eq!(site.sessions_of("alice").await, 1);
+    let answer = alice.get("/change-password").await;
+    assert_eq!(answer.refusal(), stale(), "and the next one asks again");
 }
 
 // Proves: A3, S40, S5

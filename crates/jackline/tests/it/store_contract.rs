@@ -19,7 +19,7 @@ async fn spied_upon() -> Arc<dyn Store> {
 
 jackline::store_contract!(spy, spied_upon());
 
-async fn in_sqlite() -> (Arc<dyn Store>, tempfile::TempDir) {
+pub(crate) async fn in_sqlite() -> (Arc<dyn Store>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("sessions.db")).unwrap();
     (Arc::new(store), folder)

@@ -3,7 +3,7 @@
 //! what it means in Rust (`deltas`).
 
 mod cluster;
-mod contract;
+pub(crate) mod contract;
 mod deltas;
 mod outages;
 mod sentinel;

@@ -248,7 +248,15 @@ async fn a_full_disk_is_unavailable_and_loses_nothing() {
         Err(StoreError::Unavailable(_))
     ));
     assert!(data(&store, &key(1)).await.is_empty());
+    for _ in 0..2 {
+        // Although what is small still finds room.
+        let ping = store.ping().await;
+        assert!(matches!(ping, Err(StoreError::Unavailable(_))), "{ping:?}");
+    }
     store.limit_pages_for_test(1_000_000).await.unwrap();
+    for _ in 0..2 {
+        store.ping().await.unwrap();
+    }
     assert_eq!(
         store.commit(&key(1), &large, now()).await.unwrap(),
         Committed::Applied { counters: vec![] }

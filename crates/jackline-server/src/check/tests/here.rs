@@ -123,13 +123,13 @@ async fn each_mistake_of_the_settings_stands_under_its_number() {
         ("JACKLINE_COOKIE_SECURE", "false"),
         ("JACKLINE_COOKIE_NAME", "__hOsT-sid"),
         ("JACKLINE_ABSOLUTE_TIMEOUT", "none"),
-        ("DATABASE_URL", "postgres://app:hunter2hunter2@db/app"),
+        ("DATABASE_URL", "mysql://app:hunter2hunter2@db/app"),
         ("JACKLINE_IDEL_TIMEOUT", "30m"),
     ]);
     let report = place.check().await;
     assert_eq!(
         numbers(&report),
-        ["J11", "P2", "P3", "P4", "P5", "P7", "D3", "D7"],
+        ["J11", "P2", "P3", "P4", "P5", "P7", "D3", "D7", "D7"],
         "{report}"
     );
     assert!(!report.to_string().contains("hunter2"), "{report}");

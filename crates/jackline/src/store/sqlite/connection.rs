@@ -311,6 +311,8 @@ CREATE TABLE replaced (
     until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX replaced_by_age ON replaced (until);
+-- What shows that there is room again after a write has failed.
+CREATE TABLE probe (filler BLOB NOT NULL) STRICT;
 ";
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::connection::SqliteOpenError;
-use super::tables::translated;
+use super::tables::{self, translated};
 use crate::store::{StoreError, StoreFuture};
 
 /// How many pieces of work may wait. More than that is a store that does not keep up.
@@ -26,20 +26,25 @@ const CLOSED: &str = "the store is closed";
 /// The thread that writes.
 pub(super) struct Writer {
     worker: Worker,
-    transactions: Arc<AtomicU64>,
+    shared: Arc<Shared>,
+}
+
+/// What the thread that writes lets others know.
+#[derive(Default)]
+struct Shared {
+    transactions: AtomicU64,
+    /// A write has failed, and none has shown since that there is room again.
+    failing: AtomicBool,
 }
 
 impl Writer {
     pub(super) fn start(db: Connection) -> Result<Self, SqliteOpenError> {
-        let transactions = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&transactions);
+        let shared = Arc::<Shared>::default();
+        let told = Arc::clone(&shared);
         let worker = Worker::start("jackline-sqlite-writer", move |jobs| {
-            write_batches(&db, jobs, &counter)
+            write_batches(&db, jobs, &told)
         })?;
-        Ok(Self {
-            worker,
-            transactions,
-        })
+        Ok(Self { worker, shared })
     }
 
     /// Runs `work` inside a transaction. The answer comes after the commit.
@@ -51,7 +56,24 @@ impl Writer {
     }
 
     pub(super) fn transactions(&self) -> u64 {
-        self.transactions.load(Ordering::Relaxed)
+        self.shared.transactions.load(Ordering::Relaxed)
+    }
+}
+
+impl Writer {
+    /// Whether the file would take a write. If one has failed, a small one that happens to find room proves nothing, so a larger
+    /// one is tried.
+    pub(super) fn probe<'a>(&self) -> StoreFuture<'a, ()> {
+        let shared = Arc::clone(&self.shared);
+        let failing = shared.failing.load(Ordering::Relaxed);
+        let probe = self.worker.submit(move |db| tables::probe(db, failing));
+        Box::pin(async move {
+            probe.await?;
+            if failing {
+                shared.failing.store(false, Ordering::Relaxed);
+            }
+            Ok(())
+        })
     }
 }
 
@@ -81,7 +103,7 @@ impl Reader {
     }
 }
 
-fn write_batches(db: &Connection, jobs: Receiver<Box<dyn Job>>, transactions: &AtomicU64) {
+fn write_batches(db: &Connection, jobs: Receiver<Box<dyn Job>>, shared: &Shared) {
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
         batch.extend(jobs.try_iter().take(BATCH - 1));
@@ -92,10 +114,13 @@ fn write_batches(db: &Connection, jobs: Receiver<Box<dyn Job>>, transactions: &A
         }
         let outcome = transact(db, &mut batch);
         if outcome.is_ok() {
-            transactions.fetch_add(1, Ordering::Relaxed);
+            shared.transactions.fetch_add(1, Ordering::Relaxed);
         } else if !db.is_autocommit() {
             // If even this fails, the next BEGIN does too, and everybody is told so until SQLite has recovered.
             let _ = execute(db, "ROLLBACK");
+        }
+        if outcome.is_err() || batch.iter().any(|job| job.is_unavailable()) {
+            shared.failing.store(true, Ordering::Relaxed);
         }
         for job in batch {
             job.answer(outcome.clone());
@@ -226,6 +251,8 @@ trait Job: Send {
     fn is_awaited(&self) -> bool;
     /// Does it. Says whether that succeeded.
     fn run(&mut self, db: &Connection) -> bool;
+    /// Whether the file did not take it.
+    fn is_unavailable(&self) -> bool;
     /// Tells what came of it, given what came of the transaction.
     fn answer(self: Box<Self>, transaction: Result<(), Failure>);
 }
@@ -254,6 +281,10 @@ where
         let succeeded = result.is_ok();
         self.result = Some(result);
         succeeded
+    }
+
+    fn is_unavailable(&self) -> bool {
+        matches!(self.result, Some(Err(StoreError::Unavailable(_))))
     }
 
     fn answer(self: Box<Self>, transaction: Result<(), Failure>) {

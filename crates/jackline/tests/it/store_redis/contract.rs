@@ -18,9 +18,9 @@ jackline::store_contract!(redis_tls, over_tls());
 jackline::store_contract!(redis_sentinel, behind_sentinels());
 jackline::store_contract!(redis_cluster, on_a_cluster());
 
-type Fresh<S> = (Arc<dyn Store>, Arc<S>);
+pub(crate) type Fresh<S> = (Arc<dyn Store>, Arc<S>);
 
-async fn on_one_server() -> Fresh<RedisServer> {
+pub(crate) async fn on_one_server() -> Fresh<RedisServer> {
     static SHARED: Shared<RedisServer> = Mutex::const_new(Weak::new());
     let server = shared(&SHARED, RedisServer::start).await;
     (empty(&server.url(), RedisOptions::default()).await, server)

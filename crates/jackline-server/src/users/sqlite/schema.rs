@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::{UsersError, unavailable};
+use crate::users::{UsersError, unavailable};
 
 /// One step per schema version, from the empty file on.
 const STEPS: [&str; 1] = ["

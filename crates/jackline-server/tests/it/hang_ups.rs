@@ -1,0 +1,106 @@
+//! Clients that hang up before they are answered.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use crate::browser::{Browser, PASSWORD};
+use crate::concurrency::be_patient;
+use crate::dawdle::Dawdling;
+use crate::program::Program;
+use crate::stores::{On, block_on, on_redis};
+
+/// A server whose Redis can be stopped for longer than a client waits.
+fn patient() -> (On, Program) {
+    let mut on = on_redis();
+    be_patient(&mut on.place);
+    let program = on.place.serve();
+    (on, program)
+}
+
+/// Has the server notice that its clients have gone: it looks at its connections again before it answers this.
+fn answer_others(program: &Program) {
+    for _ in 0..20 {
+        assert_eq!(Browser::new(program).get("/healthz").status, 200);
+    }
+}
+
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    block_on(testkit::eventually(what, async || condition()));
+}
+
+/// Sends a logout and hangs up. The store is silent meanwhile.
+fn log_out_and_hang_up(alice: &Browser, program: &Program) {
+    let mut stream = TcpStream::connect(("127.0.0.1", program.port)).unwrap();
+    let cookie = &alice.cookies["sid"];
+    let request = format!(
+        "POST /logout HTTP/1.1\r\nHost: localhost\r\nCookie: sid={cookie}\r\nContent-Length: 0\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    answer_others(program);
+    drop(stream);
+    answer_others(program);
+}
+
+// Proves: J2, S33
+#[test]
+fn a_logout_happens_also_if_its_client_hangs_up_before_the_store_answers() {
+    let (on, program) = patient();
+    let mut alice = Browser::new(&program);
+    alice.log_in();
+    let redis = on.redis.as_ref().unwrap();
+    redis.freeze();
+    log_out_and_hang_up(&alice, &program);
+    redis.thaw();
+    assert_eq!(program.wait_for_event("logout")["userId"], "user-1001");
+    assert_eq!(alice.get("/profile").status, 401);
+}
+
+// Proves: J2, S69
+#[test]
+fn a_server_that_stops_finishes_the_logout_of_a_client_that_hung_up() {
+    let (on, program) = patient();
+    let mut alice = Browser::new(&program);
+    alice.log_in();
+    let cookies = alice.cookies.clone();
+    let redis = on.redis.as_ref().unwrap();
+    redis.freeze();
+    log_out_and_hang_up(&alice, &program);
+    program.signal("-TERM");
+    redis.thaw();
+    let (status, output) = program.wait();
+    assert_eq!(status.code(), Some(0), "{output}");
+    let program = on.place.serve();
+    let mut alice = Browser::new(&program);
+    alice.cookies = cookies;
+    assert_eq!(alice.get("/profile").status, 401);
+}
+
+// Proves: J4, S35
+#[test]
+fn a_new_password_ends_the_other_sessions_also_if_its_client_hangs_up() {
+    let (on, program) = patient();
+    let (mut alice, mut other) = (Browser::new(&program), Browser::new(&program));
+    alice.log_in();
+    other.log_in();
+    let body = r#"{"newPassword":"a-very-different-horse"}"#;
+    program.remember_secret("a-very-different-horse");
+    let changing = Dawdling::begin(&mut alice, program.port, "POST /password", body);
+    let redis = on.redis.as_ref().unwrap();
+    redis.freeze();
+    // The session was loaded before; what comes after the hash finds the store silent.
+    let changing = changing.send();
+    // Twice to log in, and once now.
+    program.wait_until_said("read credentials", 3);
+    drop(changing);
+    answer_others(&program);
+    redis.thaw();
+    eventually("the other session has ended", || {
+        other.get("/profile").status == 401
+    });
+    eventually("the new password counts", || {
+        let mut browser = Browser::new(&program);
+        browser.log_in_as("alice", "a-very-different-horse").status == 200
+    });
+    let mut browser = Browser::new(&program);
+    assert_eq!(browser.log_in_as("alice", PASSWORD).status, 401);
+}

@@ -1,0 +1,411 @@
+//! Sessions in PostgreSQL. Every step of the contract is one statement, prepared once per connection, and so one round trip
+//! and one transaction: it happens whole or not at all, and an answer means that it is committed (J8). Deltas are applied by
+//! a function inside the server under the row's lock, so nothing is read here to be written back there (J3). Every answer
+//! arrives within the response time-out, or is [`StoreError::Unavailable`] (J7).
+//!
+//! # Deployment
+//!
+//! - **Version:** PostgreSQL 15 or later, with a database in UTF-8. The store makes a schema of its own, `jackline`, with
+//!   two tables, and upgrades it when a later version of Jackline starts; for that the user needs `CREATE` on the database. To
+//!   run as a user with fewer rights, start once as a user who has them; then `USAGE` on the schema and `SELECT, INSERT,
+//!   UPDATE, DELETE` on its tables will do.
+//! - **Durability:** an acknowledged step survives a crash of the server as far as its configuration makes it, and with
+//!   `fsync=on`, the default, it does. Where `synchronous_commit` is `off`, the store turns it on for its own connections;
+//!   other values stay. A standby that takes over without synchronous replication may lack what was acknowledged last.
+//! - **Connections:** four for each store unless [`PostgresOptions::connections`] says otherwise; ten web servers take 40 of
+//!   the 100 that PostgreSQL allows by default. Between the store and the server stands no pooler, or one that gives each
+//!   client a connection of its own (PgBouncer with `pool_mode=session` and `ignore_startup_parameters=options`).
+//! - **Fail-over:** name all hosts, `postgres://a,b/app?target_session_attrs=read-write`.
+//! - **Clocks:** limits are measured with the clocks of the web servers. The server's own decides nothing.
+//! - **Space:** [`reclaim`](Store::reclaim) removes a record within five minutes after its idle limit has run out, and at most
+//!   a sixth of that limit late.
+
+mod row;
+mod tables;
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use self::row::{Changes, Columns, key_bytes, key_from};
+use self::tables::Sessions;
+use super::{
+    Admission, Admitted, Committed, CorruptRecord, Cursor, Durability, Ended, Epoch, Listed,
+    Loaded, Page, REPLACED_KEPT, Store, StoreError, StoreFuture,
+};
+use crate::lifecycle::{Delta, DeltaError, OwnerId, Record, SessionCap, UnixMs};
+use crate::postgres::{Failure, Link};
+use crate::token::SessionKey;
+
+pub use crate::postgres::{PostgresOpenError, PostgresOptions, PostgresUrl};
+
+/// How long an epoch is remembered: longer than any login takes.
+const EPOCH_KEPT: Duration = Duration::from_secs(3600);
+
+/// Sessions in PostgreSQL.
+pub struct PostgresStore {
+    link: Link<Sessions>,
+}
+
+impl PostgresStore {
+    /// Opens the store, makes or upgrades its tables, and checks that the server will do.
+    ///
+    /// The store keeps a few connections and restores them by itself.
+    /// Any number of stores may open one database at once. Call this on the Tokio runtime that will serve the requests.
+    ///
+    /// ```no_run
+    /// use jackline::store::postgres::{PostgresOptions, PostgresStore};
+    ///
+    /// # async fn example() -> Result<(), jackline::store::postgres::PostgresOpenError> {
+    /// let url = "postgres://jackline:password@127.0.0.1/app".parse()?;
+    /// let store = PostgresStore::connect(&url, PostgresOptions::default()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If an option will not do, or the server cannot be used. The message says what to do and holds no password.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub async fn connect(
+        url: &PostgresUrl,
+        options: PostgresOptions,
+    ) -> Result<Self, PostgresOpenError> {
+        let link = Link::open(url, &options).await?;
+        Ok(Self { link })
+    }
+
+    /// How many statements were sent since the store was opened. Each is one round trip.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.link.sent()
+    }
+
+    async fn create(&self, key: &SessionKey, record: &Record) -> Result<(), StoreError> {
+        let key = key_bytes(key);
+        let columns = Columns::of(record);
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&key];
+        params.extend(columns.params());
+        self.link.ask(|s| &s.create, &params).await?;
+        Ok(())
+    }
+
+    async fn load(
+        &self,
+        key: &SessionKey,
+        step: Duration,
+        now: UnixMs,
+    ) -> Result<Loaded, StoreError> {
+        let key = key_bytes(key);
+        // Rounded up: a time in whole milliseconds reaches `step` when it reaches this.
+        let step = i64::try_from(step.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
+        let row = self
+            .one(|s| &s.load, &[&key, &step, &row::millis(now)])
+            .await?;
+        let record = || row::record(&row, 1).map(Box::new);
+        match row::get(&row, 0)? {
+            "absent" => Ok(Loaded::Absent),
+            "replaced" => Ok(Loaded::Replaced),
+            "expired" => Ok(Loaded::Expired(record()?)),
+            "live" => Ok(Loaded::Live {
+                record: record()?,
+                renewed: false,
+            }),
+            "renewed" => Ok(Loaded::Live {
+                record: record()?,
+                renewed: true,
+            }),
+            _ => Err(Failure::Unexpected.into()),
+        }
+    }
+
+    /// Applies a delta, and moves the session to `new`, which may be the key that it has.
+    async fn change(
+        &self,
+        key: &SessionKey,
+        new: &SessionKey,
+        delta: &Delta,
+        now: UnixMs,
+    ) -> Result<Committed, StoreError> {
+        let (key, new) = (key_bytes(key), key_bytes(new));
+        let (now, until) = (row::millis(now), row::millis(now.after(REPLACED_KEPT)));
+        let meta = delta.meta().map(super::codec::encode_meta);
+        let changes = Changes::of(delta);
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&key, &new, &now, &until, &meta];
+        params.extend(changes.params());
+        let row = self.one(|s| &s.change, &params).await?;
+        match row::get(&row, 0)? {
+            "applied" => Ok(Committed::Applied {
+                counters: row::get(&row, 1)?,
+            }),
+            "gone" => Ok(Committed::Gone),
+            answer => Err(refusal(answer)),
+        }
+    }
+
+    async fn admit(&self, admission: &Admission<'_>, now: UnixMs) -> Result<Admitted, StoreError> {
+        let key = key_bytes(admission.key);
+        let mut columns = Columns::of(admission.record);
+        columns.owner = Some(admission.owner.as_str());
+        let (at_cap, cap) = match admission.cap {
+            SessionCap::PruneOldest(cap) => ("prune", i64::from(cap)),
+            SessionCap::RefuseNewest(cap) => ("refuse", i64::from(cap)),
+            SessionCap::Unlimited => ("allow", 0),
+        };
+        let replaced = admission.replaces.as_ref();
+        let carried = replaced.and_then(|replaced| replaced.carry);
+        let replaced = replaced.map(|replaced| key_bytes(replaced.key));
+        let until = row::millis(now.after(REPLACED_KEPT));
+        let (now, epoch) = (row::millis(now), row::integer(admission.epoch.0));
+        let carry = carried.is_some();
+        let changes = carried.map(Changes::of).unwrap_or_default();
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&key];
+        params.extend(columns.params());
+        params.extend([
+            &now as &(dyn ToSql + Sync),
+            &epoch,
+            &at_cap,
+            &cap,
+            &replaced,
+            &until,
+            &carry,
+        ]);
+        params.extend(changes.params());
+        let row = self.one(|s| &s.admit, &params).await?;
+        match row::get(&row, 0)? {
+            "done" => {
+                let pruned: Vec<&[u8]> = row::get(&row, 1)?;
+                let pruned: Result<_, _> = pruned.into_iter().map(key_from).collect();
+                Ok(Admitted::Done { pruned: pruned? })
+            }
+            "revoked" => Ok(Admitted::Revoked),
+            "at cap" => Ok(Admitted::AtCap),
+            answer => Err(refusal(answer)),
+        }
+    }
+
+    async fn end(&self, key: &[u8], now: UnixMs) -> Result<Ended, StoreError> {
+        let row = self.one(|s| &s.end, &[&key, &row::millis(now)]).await?;
+        match row::get(&row, 0)? {
+            "removed" => Ok(Ended::Removed),
+            "absent" => Ok(Ended::Absent),
+            "replaced" => Ok(Ended::Replaced),
+            _ => Err(Failure::Unexpected.into()),
+        }
+    }
+
+    async fn epoch(&self, owner: &OwnerId) -> Result<Epoch, StoreError> {
+        let rows = self.link.ask(|s| &s.epoch, &[&owner.as_str()]).await?;
+        rows.first()
+            .map_or(Ok(Epoch::default()), |row| row::number(row, 0).map(Epoch))
+    }
+
+    async fn list(&self, owner: &OwnerId, page: Page, now: UnixMs) -> Result<Listed, StoreError> {
+        let (started, key) = match &page.after {
+            None => (row::millis(UnixMs::MAX) + 1, Vec::new()),
+            // A cursor that this store did not make may come from a user: it leads to an empty page.
+            Some(cursor) => position(cursor).unwrap_or_default(),
+        };
+        // One more than asked for shows whether there is a next page.
+        let limit = i64::from(page.limit) + 1;
+        let params: [&(dyn ToSql + Sync); 5] = [
+            &owner.as_str(),
+            &row::millis(now),
+            &started,
+            &key.as_slice(),
+            &limit,
+        ];
+        let rows = self.link.ask(|s| &s.list, &params).await?;
+        let found = rows.iter().take(page.limit as usize).map(|row| {
+            let key = key_from(row::get(row, 0)?)?;
+            Ok((key, row::record(row, 1)?))
+        });
+        let sessions = found.collect::<Result<Vec<_>, StoreError>>()?;
+        let next = sessions
+            .last()
+            .filter(|_| rows.len() > page.limit as usize)
+            .map(|(key, record)| cursor(record.meta.started, key));
+        Ok(Listed { sessions, next })
+    }
+
+    async fn end_all(
+        &self,
+        owner: &OwnerId,
+        except: Option<&SessionKey>,
+        now: UnixMs,
+    ) -> Result<u64, StoreError> {
+        let except = except.map(key_bytes);
+        let row = self
+            .one(
+                |s| &s.end_all,
+                &[&owner.as_str(), &except, &row::millis(now)],
+            )
+            .await?;
+        row::number(&row, 0)
+    }
+
+    async fn reclaim(&self, limit: u32, now: UnixMs) -> Result<u64, StoreError> {
+        let forget = now.since(UnixMs::default()).saturating_sub(EPOCH_KEPT);
+        let forget = UnixMs::default().after(forget);
+        let params: [&(dyn ToSql + Sync); 3] =
+            [&i64::from(limit), &row::millis(now), &row::millis(forget)];
+        let row = self.one(|s| &s.reclaim, &params).await?;
+        row::number(&row, 0)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // Ends a session that cannot be: the server refuses that when it takes no writes, and otherwise does nothing.
+        self.end(&[], UnixMs::default()).await.map(drop)
+    }
+
+    async fn one(
+        &self,
+        statement: fn(&Sessions) -> &tokio_postgres::Statement,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, StoreError> {
+        let mut rows = self.link.ask(statement, params).await?;
+        rows.pop().ok_or_else(|| Failure::Unexpected.into())
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            // Two who make one key at once: one of them learns of the other only here.
+            Failure::Refused(code) if code == "23505" => Self::Conflict,
+            Failure::Refused(code) if ["XX001", "XX002"].contains(&code.as_str()) => {
+                CorruptRecord::new("the database says that its files are damaged").into()
+            }
+            failure => Self::unavailable(failure),
+        }
+    }
+}
+
+/// Why nothing was written.
+fn refusal(answer: &str) -> StoreError {
+    match answer {
+        "conflict" => StoreError::Conflict,
+        "outdated" => DeltaError::Outdated.into(),
+        "not a counter" => DeltaError::NotACounter.into(),
+        "out of range" => DeltaError::CounterOutOfRange.into(),
+        "too large" => DeltaError::TooLarge.into(),
+        _ => Failure::Unexpected.into(),
+    }
+}
+
+fn cursor(started: UnixMs, key: &SessionKey) -> Cursor {
+    let digits: String = key_bytes(key)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Cursor(format!("{}-{digits}", started.as_millis()))
+}
+
+fn position(Cursor(text): &Cursor) -> Option<(i64, Vec<u8>)> {
+    let (started, digits) = text.split_once('-')?;
+    let bytes = digits.as_bytes().chunks(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    let started = started
+        .parse::<i64>()
+        .ok()
+        .filter(|started| (0..=row::millis(UnixMs::MAX)).contains(started))?;
+    Some((started, bytes.collect::<Option<_>>()?))
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("link", &self.link)
+            .finish()
+    }
+}
+
+impl Store for PostgresStore {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Durable
+    }
+
+    fn create<'a>(&'a self, key: &'a SessionKey, record: &'a Record) -> StoreFuture<'a, ()> {
+        Box::pin(self.create(key, record))
+    }
+
+    fn load<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        step: Duration,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Loaded> {
+        Box::pin(self.load(key, step, now))
+    }
+
+    fn commit<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        delta: &'a Delta,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Committed> {
+        Box::pin(self.change(key, key, delta, now))
+    }
+
+    fn rotate<'a>(
+        &'a self,
+        old: &'a SessionKey,
+        new: &'a SessionKey,
+        _owner: Option<&'a OwnerId>,
+        delta: &'a Delta,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Committed> {
+        if old == new {
+            // Moving onto itself would overwrite what is there.
+            return Box::pin(std::future::ready(Err(StoreError::Conflict)));
+        }
+        Box::pin(self.change(old, new, delta, now))
+    }
+
+    fn admit<'a>(&'a self, admission: &'a Admission<'a>, now: UnixMs) -> StoreFuture<'a, Admitted> {
+        Box::pin(self.admit(admission, now))
+    }
+
+    fn end<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        _owner: Option<&'a OwnerId>,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Ended> {
+        Box::pin(async move { self.end(&key_bytes(key), now).await })
+    }
+
+    fn epoch<'a>(&'a self, owner: &'a OwnerId, _now: UnixMs) -> StoreFuture<'a, Epoch> {
+        Box::pin(self.epoch(owner))
+    }
+
+    fn list<'a>(&'a self, owner: &'a OwnerId, page: Page, now: UnixMs) -> StoreFuture<'a, Listed> {
+        Box::pin(self.list(owner, page, now))
+    }
+
+    fn end_all<'a>(
+        &'a self,
+        owner: &'a OwnerId,
+        except: Option<&'a SessionKey>,
+        now: UnixMs,
+    ) -> StoreFuture<'a, u64> {
+        Box::pin(self.end_all(owner, except, now))
+    }
+
+    fn reclaim(&self, limit: u32, now: UnixMs) -> StoreFuture<'_, u64> {
+        Box::pin(self.reclaim(limit, now))
+    }
+
+    fn ping(&self) -> StoreFuture<'_, ()> {
+        Box::pin(self.ping())
+    }
+}

@@ -1,0 +1,57 @@
+//! The tables of sessions, and the statements on them. Each statement is a whole step of the contract.
+
+use tokio_postgres::{Client, Error, Statement};
+
+use crate::postgres::{Schema, Tables};
+
+/// The statements of one connection.
+pub(super) struct Sessions {
+    pub(super) create: Statement,
+    pub(super) load: Statement,
+    pub(super) change: Statement,
+    pub(super) admit: Statement,
+    pub(super) end: Statement,
+    pub(super) epoch: Statement,
+    pub(super) list: Statement,
+    pub(super) end_all: Statement,
+    pub(super) reclaim: Statement,
+}
+
+impl Tables for Sessions {
+    const NAMES: &'static [&'static str] = &["sessions", "owners", "replaced"];
+    const MIGRATIONS: &'static [&'static str] = &[include_str!("migrations/0001_sessions.sql")];
+
+    /// All of them, in one round trip.
+    async fn prepare(client: &Client, schema: &Schema) -> Result<Self, Error> {
+        let prepare = async |sql| client.prepare(&schema.put_into(sql)).await;
+        let (create, load, change, admit, end, epoch, list, end_all, reclaim) = tokio::try_join!(
+            prepare("SELECT jackline.insert_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
+            prepare("SELECT * FROM jackline.load($1, $2, $3)"),
+            prepare("SELECT * FROM jackline.change($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
+            prepare(
+                "SELECT * FROM jackline.admit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
+                 $16, $17, $18, $19, $20, $21, $22, $23)"
+            ),
+            prepare("SELECT jackline.end_session($1, $2)"),
+            prepare("SELECT epoch FROM jackline.owners WHERE owner = $1"),
+            prepare(
+                "SELECT key, seen, idle, ends, version, meta, member_names, member_values FROM jackline.sessions \
+                 WHERE owner = $1 AND idle_deadline > $2 AND (started, key) < ($3, $4) \
+                 ORDER BY started DESC, key DESC LIMIT $5"
+            ),
+            prepare("SELECT jackline.end_all($1, $2, $3)"),
+            prepare("SELECT jackline.reclaim($1, $2, $3)"),
+        )?;
+        Ok(Self {
+            create,
+            load,
+            change,
+            admit,
+            end,
+            epoch,
+            list,
+            end_all,
+            reclaim,
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! What happens to an engine while its clients go on: it is killed, paused or failed over at random moments, and comes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use jackline::store::Store;
+
+use crate::checker::{Tolerance, Verdict, check};
+use crate::history::{History, Recorder};
+use crate::workload::{CLIENTS, Client, World};
+
+/// What can happen to an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Killed with -9, and started again.
+    Kill,
+    /// Stopped in whatever it is at (SIGSTOP), and let go on.
+    Pause,
+    /// A replica takes its place.
+    #[expect(dead_code, reason = "for engines with replicas")]
+    FailOver,
+}
+
+/// An engine that can be tortured.
+pub(crate) trait Engine {
+    /// What can happen to it; nothing to an engine that lives and dies with the process.
+    const FAULTS: &'static [Fault];
+
+    /// What it may lose of what it has acknowledged, when one of them happens.
+    const TOLERANCE: Tolerance;
+
+    fn name(&self) -> String;
+
+    /// One more handle, such as every instance of a service has one.
+    async fn open(&self) -> Arc<dyn Store>;
+
+    async fn begin(&mut self, fault: Fault);
+
+    /// Brings it back, and waits until it answers.
+    async fn end(&mut self, fault: Fault);
+
+    /// What is to be done when the time is up, before everything is looked at once more.
+    async fn finish(&mut self) {}
+
+    /// Where histories are kept.
+    fn recorder(&self) -> Recorder {
+        Recorder::in_memory()
+    }
+
+    fn history(&self, world: &World) -> History {
+        world.recorder.history()
+    }
+}
+
+/// How long engines are tortured.
+pub(crate) fn how_long() -> Duration {
+    let seconds = std::env::var("JACKLINE_TORTURE_SECONDS").ok();
+    Duration::from_secs(seconds.map_or(10, |seconds| seconds.parse().expect("whole seconds")))
+}
+
+/// What a failing run is repeated with; the schedule of threads is another matter.
+pub(crate) fn seed() -> u64 {
+    let given = std::env::var("JACKLINE_TORTURE_SEED").ok();
+    given.map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("a number"))
+}
+
+/// Handles of one engine, as many as there might be instances of a service.
+const HANDLES: usize = 4;
+
+/// After an engine answers again: what waited in its connections meanwhile is done within this time.
+const SETTLING: Duration = Duration::from_millis(300);
+
+/// What happened, and what the checker found.
+pub(crate) struct Run {
+    pub(crate) history: History,
+    pub(crate) verdict: Verdict,
+}
+
+/// Lets clients loose on an engine, and faults too, and then looks at everything once more.
+pub(crate) async fn torture<E: Engine>(mut engine: E, steps: usize) -> Run {
+    let seed = seed();
+    let mut rng = Rng::with_seed(seed);
+    let world = World::new(engine.recorder());
+    let mut handles = Vec::new();
+    for _ in 0..HANDLES {
+        handles.push(engine.open().await);
+    }
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| {
+            let store = Arc::clone(&handles[number as usize % HANDLES]);
+            tokio::spawn(Client::new(&world, store, number, 0, seed).live(steps))
+        })
+        .collect();
+    let faults = storm(&mut engine, &world, &mut rng).await;
+    for client in clients {
+        client.await.unwrap();
+    }
+    engine.finish().await;
+    world.recorder.settled();
+    // A client of its own number, on a handle of its own.
+    let store = engine.open().await;
+    Client::new(&world, store, 1_000, 0, seed).audit().await;
+    let history = engine.history(&world);
+    let verdict = check(&history, E::TOLERANCE);
+    let known = |known: bool| {
+        let operations = history.operations.iter();
+        operations
+            .filter(|operation| operation.answer().is_some() == known)
+            .count()
+    };
+    println!(
+        "{}: seed {seed}, {} operations, {} acknowledged, {} unknown, {faults} faults; {verdict}",
+        engine.name(),
+        history.operations.len(),
+        known(true),
+        known(false),
+    );
+    Run { history, verdict }
+}
+
+/// Faults at random, until the time is up for everybody. Says how many there were.
+async fn storm<E: Engine>(engine: &mut E, world: &World, rng: &mut Rng) -> usize {
+    let over = tokio::time::Instant::now() + how_long();
+    let mut faults = 0;
+    if E::FAULTS.is_empty() {
+        // The clients' steps are counted.
+        return faults;
+    }
+    while tokio::time::Instant::now() < over {
+        let_pass(Duration::from_millis(rng.u64(200..1_200))).await;
+        let fault = *rng.choice(E::FAULTS).expect("there are faults");
+        world.recorder.fault(&format!("{fault:?}"));
+        engine.begin(fault).await;
+        // Sometimes shorter than clients wait, sometimes longer.
+        let_pass(Duration::from_millis(rng.u64(20..1_200))).await;
+        engine.end(fault).await;
+        let_pass(SETTLING).await;
+        world.recorder.settled();
+        faults += 1;
+    }
+    world.end();
+    faults
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "chaos keeps no appointments: when something happens is what is random here"
+)]
+async fn let_pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}

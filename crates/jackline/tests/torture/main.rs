@@ -1,0 +1,142 @@
+//! Engines under torture: 64 clients mix all steps of the store contract while the engine is killed, paused and failed over, and a
+//! checker replays what was acknowledged. Each run prints its seed and what it found.
+//!
+//! `JACKLINE_TORTURE_SECONDS` says how long each engine is tortured, `JACKLINE_TORTURE_SEED` what a run is repeated with.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod broken;
+mod chaos;
+mod checker;
+mod engines;
+mod fairness;
+mod history;
+mod workload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jackline::store::Store;
+use jackline::store::sqlite::SqliteStore;
+
+use broken::{Broken, BrokenEngine, Flaw};
+use chaos::{Engine, Run, torture};
+use checker::{Tolerance, check};
+use engines::{Encrypted, Forgetful, Memory, Redis, RedisEverysec, Sqlite};
+use fairness::everybody_gets_on;
+
+/// How often a client asks at most, where time does not end it.
+const STEPS: usize = 150;
+
+// Proves: J2, J3, J4, J8
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_keeps_the_contract_among_64_clients() {
+    let Run { verdict, .. } = torture(Memory::default(), STEPS).await;
+    assert_eq!(verdict.violations, Vec::<String>::new());
+}
+
+// Proves: J2, J3, J4, J8
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_keeps_the_contract_while_a_process_that_shares_the_file_is_killed_and_paused() {
+    let Run { verdict, .. } = torture(Sqlite::start(), usize::MAX).await;
+    assert_eq!(verdict.violations, Vec::<String>::new());
+}
+
+/// The other half of the test above, which starts it as a process of its own. Started otherwise it does nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_another_process() {
+    engines::live_in_another_process().await;
+}
+
+// Proves: J2, J3, J4, J8
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_keeps_the_contract_while_it_is_killed_and_paused() {
+    let Run { verdict, .. } = torture(Redis::start().await, usize::MAX).await;
+    assert_eq!(verdict.violations, Vec::<String>::new());
+}
+
+// Proves: J2, J3, J4, J8
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn encryption_keeps_the_contract_while_redis_is_killed_and_paused() {
+    let engine = Encrypted(Redis::start().await);
+    let Run { verdict, .. } = torture(engine, usize::MAX).await;
+    assert_eq!(verdict.violations, Vec::<String>::new());
+}
+
+// Proves: J2, J3, J4, J8
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_that_syncs_once_a_second_keeps_it_but_for_what_is_counted() {
+    let Run { verdict, .. } = torture(RedisEverysec::start().await, usize::MAX).await;
+    assert_eq!(verdict.violations, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_flaw_of_a_store_is_found() {
+    use Flaw::{
+        AdmitsTheRevoked, ForgetsToList, IgnoresTheCap, LeavesNoTrace, LeavesTheOldKey,
+        LosesChanges, LosesSessions, OverlooksOne, Resurrects, WritesStaleCopies,
+    };
+    for (flaw, promise) in [
+        (Resurrects, "J2"),
+        (LeavesTheOldKey, "J2"),
+        (LosesChanges, "J3"),
+        (WritesStaleCopies, "J3"),
+        (OverlooksOne, "J4"),
+        (AdmitsTheRevoked, "J4"),
+        (ForgetsToList, "J4"),
+        (IgnoresTheCap, "J4"),
+        (LosesSessions, "J8"),
+        (LeavesNoTrace, "J10"),
+    ] {
+        let engine = BrokenEngine(Arc::new(Broken::new(flaw)));
+        let Run { verdict, .. } = torture(engine, STEPS / 2).await;
+        let found = verdict
+            .violations
+            .iter()
+            .any(|found| found.starts_with(promise));
+        assert!(found, "{flaw:?} breaks {promise}, and was not found");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_saves_nothing_is_found_out_and_what_it_loses_is_counted() {
+    let Run { history, verdict } = torture(Forgetful::start().await, usize::MAX).await;
+    assert!(
+        verdict
+            .violations
+            .iter()
+            .any(|found| found.starts_with("J8"))
+    );
+
+    let verdict = check(
+        &history,
+        Tolerance {
+            loses: Some(Duration::from_secs(3600)),
+        },
+    );
+    assert_eq!(verdict.violations, Vec::<String>::new());
+    println!("with tolerance: {verdict}");
+    assert!(verdict.locked_out > 0, "{verdict}");
+}
+
+// Proves: J3
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_64_writers_of_one_session_in_sqlite_none_is_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sessions.db");
+    let open = || Arc::new(SqliteStore::open(&file).unwrap()) as Arc<dyn Store>;
+    everybody_gets_on(&[open(), open()]).await;
+}
+
+// Proves: J3
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_64_writers_of_one_session_in_redis_none_is_left_behind() {
+    let redis = Redis::start().await;
+    everybody_gets_on(&[redis.open().await, redis.open().await]).await;
+}
+
+// Proves: J3
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_64_writers_of_one_encrypted_session_none_is_left_behind() {
+    let redis = Encrypted(Redis::start().await);
+    everybody_gets_on(&[redis.open().await, redis.open().await]).await;
+}
