@@ -1,14 +1,22 @@
-//! Sessions in Redis or Valkey. Every method is one script and one round trip, so no reader sees half of anything. Expiry is
+//! Sessions in Redis or Valkey. Every method is one script and one round trip, so no reader sees half of anything; on a
+//! cluster a login that replaces a session in another slot takes a few. Expiry is
 //! the server's job, so `reclaim` does nothing: each session's TTL is its idle limit, and each owner's index outlives its
 //! sessions by an hour. Every answer arrives within the response time-out, or is [`StoreError::Unavailable`].
 //!
 //! # Deployment
 //!
-//! - **Version:** Redis 6.2 or later, or Valkey, on one server. The user needs `~sess* +@read +@write +@scripting
-//!   +@connection` (and `+info`, for the checks at start).
+//! - **Version:** Redis 6.2 or later, or Valkey: one server, behind Sentinel, or as a Cluster. The user needs `~sess*
+//!   +@read +@write +@scripting +@connection`; with Sentinel `+role`, on a cluster `+cluster|slots`. With `+info` more is
+//!   checked at start.
+//! - **Sentinel:** what most of the sentinels say counts. They are asked whenever a connection is made, and every second, so
+//!   that a primary that hung while it was replaced is left.
+//! - **Cluster:** all of an owner's sessions lie in one slot. While a slot moves, what concerns several of its keys waits, at
+//!   most for the response time-out; following the keys could miss a session (J4). Needs `EVAL` over keys that it did not
+//!   name, of the same slot.
 //! - **Durability:** an acknowledged step survives a restart of Redis as far as its configuration makes it. With
 //!   `appendonly yes` and `appendfsync always` nothing is lost; with `everysec`, the last second's logouts may be; with
-//!   snapshots alone, minutes of them. A replica that takes over may lack what was acknowledged last.
+//!   snapshots alone, minutes of them. Replication is asynchronous: a replica that takes over may lack what was
+//!   acknowledged last, revocations included.
 //! - **Memory:** `maxmemory-policy noeviction`. When memory is full, logins and writes fail with
 //!   [`StoreError::Unavailable`] while logouts and revocations still work. A policy that evicts may take an owner's index
 //!   and so hide sessions from [`end_all`](Store::end_all).
@@ -58,10 +66,16 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Opens the store on one Redis server, and checks that it is there and will do.
+    /// Opens the store, and checks that its servers are there and will do.
     ///
-    /// `url` is `redis://user:password@host:6379/0`; all but the host may be left out. The store keeps one connection,
-    /// which it shares and restores by itself. Call this on the Tokio runtime that will serve the requests.
+    /// | `url` | leads to |
+    /// |---|---|
+    /// | `redis://user:password@host:6379/0` | one server; all but the host may be left out |
+    /// | `redis+sentinel://user:password@host:26379,host:26379/service/0` | the primary that the sentinels name |
+    /// | `redis+cluster://user:password@host:6379,host:6379` | the cluster that these are nodes of |
+    ///
+    /// `rediss` in place of `redis` means TLS, with every server and sentinel. The store keeps one connection to each
+    /// primary, which it shares and restores by itself. Call this on the Tokio runtime that will serve the requests.
     ///
     /// ```no_run
     /// use jackline::store::redis::{RedisOptions, RedisStore};
