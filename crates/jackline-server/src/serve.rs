@@ -166,7 +166,7 @@ fn banner(config: &Config, engine: &Engine, address: SocketAddr) -> String {
     };
     let mut text = format!("Listening on http://{place}\n");
     let store = match &config.store.engine {
-        crate::config::StoreEngine::Redis(url) => format!("redis, at {}", url.place()),
+        crate::config::StoreEngine::Redis(redis) => format!("redis, at {}", redis.url.place()),
         crate::config::StoreEngine::Postgres(url) => format!("postgres, at {}", url.place()),
         crate::config::StoreEngine::Sqlite => {
             format!(

@@ -1,6 +1,7 @@
 //! The engine that the settings describe, and `jackline sessions`: what `serve` and the commands beside it agree on.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use jackline::token::Handle;
 
 use crate::cli::SessionsCommand;
 use crate::cli::user::EndSessions;
-use crate::config::{Config, Deployment, RedisUrl, StoreEngine};
+use crate::config::{Config, Deployment, RedisSettings, StoreEngine};
 use crate::routes::sessions::rfc3339;
 use crate::users::{self, PostgresUsers, SqliteUsers, UserId, Users};
 
@@ -118,7 +119,7 @@ async fn open_engine(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
                 .with_context(|| format!("cannot open the session store {}", file.display()))?;
             Arc::new(store)
         }
-        StoreEngine::Redis(url) => Arc::new(open_redis(url, config.store.timeout).await?),
+        StoreEngine::Redis(redis) => Arc::new(open_redis(redis, config.store.timeout).await?),
         StoreEngine::Postgres(url) => {
             let options = postgres_options(config.store.timeout);
             let store = PostgresStore::connect(url, options)
@@ -134,16 +135,35 @@ async fn open_engine(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     })
 }
 
-pub(crate) async fn open_redis(url: &RedisUrl, timeout: Duration) -> anyhow::Result<RedisStore> {
-    let options = RedisOptions::default()
+pub(crate) async fn open_redis(
+    redis: &RedisSettings,
+    timeout: Duration,
+) -> anyhow::Result<RedisStore> {
+    let read = |variable: &str, file: &Path| {
+        std::fs::read(file)
+            .with_context(|| format!("cannot read {}, which {variable} names", file.display()))
+    };
+    let mut options = RedisOptions::default()
         .response_timeout(timeout)
         .connection_timeout(timeout);
-    RedisStore::connect(url.expose(), options)
+    if let Some(file) = &redis.ca_file {
+        options = options.certificate_authority(read("REDIS_CA_FILE", file)?);
+    }
+    if let Some((certificate, key)) = &redis.certificate {
+        options = options.client_certificate(
+            read("REDIS_CERT_FILE", certificate)?,
+            read("REDIS_KEY_FILE", key)?,
+        );
+    }
+    if let Some(user) = &redis.sentinel_user {
+        options = options.sentinel_user(&user.name, user.password.as_str());
+    }
+    RedisStore::connect(redis.url.expose(), options)
         .await
         .with_context(|| {
             format!(
                 "cannot use the session store that REDIS_URL names, {}",
-                url.place()
+                redis.url.place()
             )
         })
 }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+};
 
 /// An authority, and a server's and a client's certificate from it, as PEM files in a temporary folder.
 #[derive(Debug)]
@@ -19,10 +21,8 @@ impl Certificates {
             |name: &str, pem: String| std::fs::write(folder.path().join(name), pem).unwrap();
 
         let mut authority = CertificateParams::default();
-        // Of another name than those that it signs: OpenSSL takes a certificate of its issuer's name for one that signed itself.
-        authority
-            .distinguished_name
-            .push(DnType::CommonName, "Authority of a test");
+        // Without a name each certificate would look as if it had signed itself.
+        authority.distinguished_name = called("authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority =
             CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
@@ -33,10 +33,9 @@ impl Certificates {
         ] {
             let names: Vec<String> = reach.iter().map(ToString::to_string).collect();
             let key = KeyPair::generate().unwrap();
-            let certificate = CertificateParams::new(names)
-                .unwrap()
-                .signed_by(&key, &authority)
-                .unwrap();
+            let mut certificate = CertificateParams::new(names).unwrap();
+            certificate.distinguished_name = called(name);
+            let certificate = certificate.signed_by(&key, &authority).unwrap();
             write(&format!("{name}.pem"), certificate.pem());
             write(&format!("{name}.key"), key.serialize_pem());
         }
@@ -68,4 +67,10 @@ impl Certificates {
             folder.join(format!("{name}.key")),
         )
     }
+}
+
+fn called(name: &str) -> DistinguishedName {
+    let mut called = DistinguishedName::new();
+    called.push(DnType::CommonName, name);
+    called
 }

@@ -8,6 +8,7 @@
 
 pub mod certificates;
 pub mod postgres;
+mod process;
 pub mod redis;
 
 use std::net::TcpListener;

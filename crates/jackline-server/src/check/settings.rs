@@ -50,7 +50,8 @@ pub(super) fn mistakes(mistakes: &Mistakes, report: &mut Report) {
 fn topic_of(mistake: &Mistake) -> Topic {
     match mistake.subject() {
         "JACKLINE_STORE" if mistake.why().contains("(P2)") => Topic::MEMORY,
-        "JACKLINE_STORE" | "REDIS_URL" | "DATABASE_URL" => Topic::STORE,
+        "JACKLINE_STORE" | "DATABASE_URL" => Topic::STORE,
+        redis if redis.starts_with("REDIS_") => Topic::STORE,
         "JACKLINE_COOKIE_SECURE" => Topic::PLAIN_HTTP,
         "JACKLINE_TRUSTED_PROXIES" => Topic::PROXY_TRUST,
         "SESSION_SECRET" | "SESSION_SECRET_PREVIOUS" => Topic::SECRET,

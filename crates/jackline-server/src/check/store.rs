@@ -92,7 +92,7 @@ async fn open(config: &Config) -> Result<Arc<dyn Store>, Broken> {
 
 fn place(config: &Config) -> String {
     match &config.store.engine {
-        StoreEngine::Redis(url) => url.place(),
+        StoreEngine::Redis(redis) => redis.url.place(),
         StoreEngine::Postgres(url) => url.place(),
         StoreEngine::Sqlite | StoreEngine::Memory => config
             .data_dir
@@ -126,8 +126,8 @@ async fn expiry(
     now_ms: i64,
     report: &mut Report,
 ) {
-    if let StoreEngine::Redis(url) = &config.store.engine {
-        match sessions::open_redis(url, config.store.timeout).await {
+    if let StoreEngine::Redis(settings) = &config.store.engine {
+        match sessions::open_redis(settings, config.store.timeout).await {
             Ok(store) => redis(&store, report).await,
             Err(error) => report.unchecked(Topic::NO_EXPIRY, format!("{error:#}")),
         }

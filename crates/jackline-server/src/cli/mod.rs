@@ -185,7 +185,10 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   SESSION_SECRET_PREVIOUS          older secrets that still verify, separated by commas
   JACKLINE_ENCRYPTION_KEY          encrypts the data of sessions in the store [none: plain text]
   JACKLINE_ENCRYPTION_KEY_PREVIOUS older keys that still decrypt, separated by commas
-  REDIS_URL                        keep sessions in Redis: redis:// or unix://
+  REDIS_URL                        keep sessions in Redis: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://
+  REDIS_CA_FILE                    the authority that signed the certificates of Redis [those that browsers trust]
+  REDIS_CERT_FILE, REDIS_KEY_FILE  a certificate to show to Redis, and its key
+  REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD  as whom sentinels are asked
   DATABASE_URL                     keep users in PostgreSQL, and without REDIS_URL sessions too: postgres://
   JACKLINE_STORE                   sqlite (default), redis, postgres, or memory (development only)
   JACKLINE_STORE_TIMEOUT           after how long a silent store means 503 [500ms]

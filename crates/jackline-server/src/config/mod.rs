@@ -17,6 +17,7 @@ mod log;
 mod mistake;
 mod names;
 mod proxies;
+mod redis;
 mod secrets;
 mod shutdown;
 mod source;
@@ -38,8 +39,9 @@ pub use self::load::{SettingsFile, files, load};
 pub use self::log::LogFilter;
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::proxies::{Front, PublicOrigin};
+pub use self::redis::{RedisSettings, RedisUrl, SentinelUser};
 pub use self::secrets::{Encryption, LEAST_SECRET_BYTES, Secret, Signing, WeakSecret};
-pub use self::store::{Keyspace, RedisUrl, StoreEngine, StoreSettings};
+pub use self::store::{Keyspace, StoreEngine, StoreSettings};
 
 /// All settings. Made by [`parse`] or [`load`] only.
 #[derive(Debug, Clone)]

@@ -50,6 +50,11 @@ settings! {
     ENCRYPTION_KEY = "JACKLINE_ENCRYPTION_KEY", "encryption_key", One, Nothing;
     ENCRYPTION_KEY_PREVIOUS = "JACKLINE_ENCRYPTION_KEY_PREVIOUS", "encryption_key_previous", List, Nothing;
     REDIS_URL = "REDIS_URL", "redis_url", One, Nothing;
+    REDIS_CA_FILE = "REDIS_CA_FILE", "redis_ca_file", One, Value;
+    REDIS_CERT_FILE = "REDIS_CERT_FILE", "redis_cert_file", One, Value;
+    REDIS_KEY_FILE = "REDIS_KEY_FILE", "redis_key_file", One, Value;
+    REDIS_SENTINEL_USERNAME = "REDIS_SENTINEL_USERNAME", "redis_sentinel_username", One, Value;
+    REDIS_SENTINEL_PASSWORD = "REDIS_SENTINEL_PASSWORD", "redis_sentinel_password", One, Nothing;
     DATABASE_URL = "DATABASE_URL", "database_url", One, Nothing;
     STORE = "JACKLINE_STORE", "store", One, Value;
     STORE_TIMEOUT = "JACKLINE_STORE_TIMEOUT", "store_timeout", One, Value;

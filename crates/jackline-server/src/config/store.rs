@@ -1,16 +1,14 @@
 //! Where sessions and users are kept, and how long a store may take. Exactly one engine comes out, and a URL that nothing would
-//! use is a mistake. A connection URL holds a password, so none prints itself.
+//! use is a mistake.
 
-use std::fmt;
 use std::time::Duration;
 
 use jackline::postgres::{PostgresOpenError, PostgresUrl, Protection};
-use url::Url;
-use zeroize::Zeroizing;
 
 use super::deployment::Deployment;
 use super::duration::{self, Bounds};
 use super::names::Setting;
+use super::redis::{self, RedisSettings};
 use super::source::Reader;
 
 /// The session store as configured.
@@ -32,7 +30,7 @@ pub enum StoreEngine {
     /// An SQLite file in the data folder. The default.
     Sqlite,
     /// Redis or Valkey.
-    Redis(RedisUrl),
+    Redis(Box<RedisSettings>),
     /// PostgreSQL.
     Postgres(PostgresUrl),
     /// The process's memory. In development only: a restart logs everybody out, and a second instance knows nobody (P2).
@@ -44,35 +42,6 @@ pub enum StoreEngine {
 pub enum Keyspace {
     /// Jackline's own: the store sees hashes of tokens only.
     Native,
-}
-
-/// A connection URL whose scheme and place are known to make sense. Holds a password, so it is wiped when dropped.
-#[derive(Clone)]
-pub struct RedisUrl(Zeroizing<String>);
-
-impl RedisUrl {
-    /// The URL with its password, for the client and nothing else.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Where it leads, without user, password or options: `redis://cache.example:6380`.
-    pub fn place(&self) -> String {
-        match Url::parse(&self.0) {
-            Ok(url) => match (url.host_str(), url.port()) {
-                (Some(host), Some(port)) => format!("{}://{host}:{port}", url.scheme()),
-                (Some(host), None) => format!("{}://{host}", url.scheme()),
-                (None, _) => format!("{}://{}", url.scheme(), url.path()),
-            },
-            Err(_) => "redis".to_owned(),
-        }
-    }
-}
-
-impl fmt::Debug for RedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisUrl({})", self.place())
-    }
 }
 
 pub(crate) fn read(reader: &mut Reader, deployment: Deployment) -> StoreSettings {
@@ -90,7 +59,7 @@ fn read_engine(
     deployment: Deployment,
     database: Option<&PostgresUrl>,
 ) -> StoreEngine {
-    let redis = read_redis_url(reader);
+    let redis = redis::read(reader).map(Box::new);
     let redis_is_given = reader.is_given(Setting::REDIS_URL);
     let database_is_given = reader.is_given(Setting::DATABASE_URL);
     let chosen = reader.one(Setting::STORE).map(str::to_owned);
@@ -203,44 +172,6 @@ fn read_database_url(reader: &mut Reader, deployment: Deployment) -> Option<Post
     Some(url)
 }
 
-fn read_redis_url(reader: &mut Reader) -> Option<RedisUrl> {
-    let text = reader.one(Setting::REDIS_URL)?;
-    const SHAPE: &str = "write redis://user:password@host:6379/0 or unix:///path/to/socket";
-    let problem = match Url::parse(text) {
-        Err(_) => Some(("it is not a URL", SHAPE)),
-        Ok(url) => match url.scheme() {
-            "redis" if url.host_str().is_none_or(str::is_empty) => {
-                Some(("it names no host", SHAPE))
-            }
-            // Refused here, with everything else that is wrong, rather than when the connection is made.
-            "rediss" => Some((
-                "its scheme is for TLS, which comes with a later version",
-                "write redis://host:6379, and let the connection stay on this machine or inside a tunnel",
-            )),
-            "unix" | "redis+unix" if url.path().len() <= 1 => Some(("it names no socket", SHAPE)),
-            "redis" | "unix" | "redis+unix" => None,
-            "redis+sentinel" | "rediss+sentinel" | "redis+cluster" | "rediss+cluster" => Some((
-                "its scheme is for Sentinel or Cluster, which come with a later version",
-                "write the URL of one Redis server: redis://host:6379",
-            )),
-            _ => Some(("its scheme is not one of Redis", SHAPE)),
-        },
-    };
-    let text = Zeroizing::new(text.to_owned());
-    match problem {
-        None => Some(RedisUrl(text)),
-        Some((what, fix)) => {
-            reader.report(
-                Setting::REDIS_URL,
-                what,
-                "without its store the server could only answer 503 (D7)",
-                fix,
-            );
-            None
-        }
-    }
-}
-
 fn read_timeout(reader: &mut Reader) -> Duration {
     let bounds = Bounds {
         least: Duration::from_millis(1),
@@ -271,28 +202,4 @@ fn read_keyspace(reader: &mut Reader) -> Keyspace {
         }
     }
     Keyspace::Native
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // Proves: J6, A6
-    #[test]
-    fn a_redis_url_shows_its_place_and_not_its_password() {
-        for (url, shown) in [
-            (
-                "redis://:zqzqzqzq@cache:6379/2",
-                "RedisUrl(redis://cache:6379)",
-            ),
-            ("rediss://app:zqzqzqzq@cache", "RedisUrl(rediss://cache)"),
-            (
-                "unix:///run/redis.sock?pass=zqzqzqzq",
-                "RedisUrl(unix:///run/redis.sock)",
-            ),
-        ] {
-            let url = RedisUrl(Zeroizing::new(url.to_owned()));
-            assert_eq!(format!("{url:?}"), shown);
-        }
-    }
 }

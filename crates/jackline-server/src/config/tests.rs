@@ -143,7 +143,7 @@ fn each_mistake_alone_is_refused_under_its_own_name() {
         ("REDIS_URL", "redis://"),
         ("REDIS_URL", "unix://"),
         ("REDIS_URL", "rediss://cache:6380/#insecure"),
-        ("REDIS_URL", "redis+cluster://cache:6379"),
+        ("REDIS_URL", "redis+cluster://a:6379,,b"),
         ("REDIS_URL", "redis+sentinel://cache:26379"),
         ("DATABASE_URL", "mysql://app@db/app"),
         ("DATABASE_URL", "postgres://"),
@@ -270,6 +270,29 @@ fn settings_that_contradict_each_other_are_refused() {
         (
             [("REDIS_URL", "redis://c"), ("JACKLINE_STORE", "memory")],
             "JACKLINE_STORE",
+        ),
+        (
+            [("REDIS_URL", "redis://c"), ("REDIS_CA_FILE", "ca.pem")],
+            "REDIS_CA_FILE",
+        ),
+        (
+            [("REDIS_URL", "rediss://c"), ("REDIS_CERT_FILE", "c.pem")],
+            "REDIS_CERT_FILE",
+        ),
+        (
+            [("REDIS_URL", "rediss://c"), ("REDIS_KEY_FILE", "c.key")],
+            "REDIS_KEY_FILE",
+        ),
+        (
+            [("REDIS_URL", "redis://c"), ("REDIS_SENTINEL_PASSWORD", "x")],
+            "REDIS_SENTINEL_PASSWORD",
+        ),
+        (
+            [
+                ("REDIS_URL", "redis+sentinel://c/s"),
+                ("REDIS_SENTINEL_USERNAME", "x"),
+            ],
+            "REDIS_SENTINEL_USERNAME",
         ),
         (
             [
@@ -433,10 +456,10 @@ fn the_file_sets_what_the_environment_leaves_open() {
     let origins = config.front.public_origins();
     assert_eq!(origins[0].as_str(), "https://app.example.com");
     assert_eq!(origins[1].as_str(), "http://localhost:8080");
-    let StoreEngine::Redis(url) = &config.store.engine else {
+    let StoreEngine::Redis(redis) = &config.store.engine else {
         panic!("redis expected");
     };
-    assert_eq!(url.expose(), "redis://app:pw@cache:6380/1");
+    assert_eq!(redis.url.expose(), "redis://app:pw@cache:6380/1");
     assert!(!format!("{config:?}").contains("pw"));
     assert!(!format!("{config:?}").contains("c0ffee"));
 }
@@ -511,7 +534,7 @@ fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         ".{0,80}",
         "[0-9]{1,20}(ms|s|m|h|days|year)?",
-        "(redis|rediss|unix|https?|postgres)://[a-z:@/#0-9]{0,20}",
+        "(rediss?(\\+(sentinel|cluster))?|unix|https?|postgres)://[a-z:@/#,0-9]{0,20}",
         "[0-9a-f.:]{1,20}(/[0-9]{1,3})?",
         "(__(host|Host|SECURE|Secure)-)?[a-z;=é]{0,10}",
         "[a-z]{0,8}(\\[[a-z{}=\"/.*]{0,12}\\])?(=(info|off|[a-z0-9]{0,6}))?(,[ -~]{0,9})?",

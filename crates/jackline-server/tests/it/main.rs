@@ -13,6 +13,7 @@ mod hang_ups;
 mod login_races;
 mod outages;
 mod program;
+mod redis;
 mod restarts;
 mod routes;
 mod shutdown;

@@ -86,7 +86,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Moves a live record, data and clocks and all, from `old` to `new`, and applies `delta` on the way. From this step
     /// on `old` is [replaced](Loaded::Replaced). No reader ever sees both or neither.
     ///
-    /// `owner` is the record's owner, if it has one; it never changes here, so both keys lie in the same bucket.
+    /// `owner` is the record's owner, if it has one. It never changes here, and both keys lie in the same bucket, a visitor's
+    /// too.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if `new` exists, [`StoreError::Refused`] as for [`commit`](Store::commit).

@@ -38,7 +38,7 @@ mod contract {
     jackline::store_contract!(sqlite, in_sqlite());
 
     async fn in_redis() -> (Arc<dyn Store>, Arc<testkit::redis::RedisServer>) {
-        let (store, server) = store_redis::contract::fresh().await;
+        let (store, server) = store_redis::contract::on_one_server().await;
         (encrypted(store), server)
     }
 

@@ -2,9 +2,12 @@
 //! Beside it: what it says when Redis is full, frozen, restarted or gone (`outages`), and that a delta means inside Redis
 //! what it means in Rust (`deltas`).
 
+mod cluster;
 pub(crate) mod contract;
 mod deltas;
 mod outages;
+mod sentinel;
+mod tls;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! What stands under which name in Redis. All names of one owner, their sessions' and their index's, share a hash tag made
-//! of their bucket, so that one script covers them on a single server and would on a cluster. No name holds a token, an
+//! of their bucket, so that one script covers them on a single server and on a cluster. No name holds a token, an
 //! owner's identifier or anything else that means something to a reader.
 //!
 //! | name | holds |
@@ -8,7 +8,7 @@
 //! | `sess-owner:{AbC}<digest of the owner>` | the owner's index: a sorted set of session digests, by login |
 //! | `sess-epoch:{AbC}<digest of the owner>` | the owner's revocation epoch, for an hour |
 //! | `sess-moved:{AbC}<digest>` | for a minute: that this session gave way to another |
-//! | `sess-ping` | proof, for a second, that a write is taken |
+//! | `sess-ping:{AAA}` | proof, for a second, that a write is taken |
 //!
 //! `KEYS sess:*` shows sessions and nothing else. Every name runs out by itself.
 
@@ -46,8 +46,7 @@ impl Names {
 
     /// The note that a session gave way to another.
     pub(super) fn moved(&self, key: &SessionKey) -> String {
-        let tag = tag(key.bucket());
-        format!("{}-moved:{{{tag}}}{}", self.stem(), member(key))
+        self.beside("moved", key.bucket(), &member(key))
     }
 
     /// What comes before the member in the name of every session of a bucket.
@@ -68,20 +67,27 @@ impl Names {
         self.of_owner("epoch", owner)
     }
 
-    pub(super) fn ping(&self) -> String {
-        format!("{}-ping", self.stem())
+    /// What a write is tried on, where the sessions of a bucket are.
+    pub(super) fn ping(&self, bucket: Bucket) -> String {
+        self.beside("ping", bucket, "")
+    }
+
+    /// An index and an epoch that no owner has, of a bucket.
+    pub(super) fn of_nobody(&self, bucket: Bucket) -> [String; 2] {
+        ["owner", "epoch"].map(|kind| self.beside(kind, bucket, ""))
     }
 
     fn of_owner(&self, kind: &str, owner: &OwnerId) -> String {
         let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(owner.as_str()));
-        format!(
-            "{}-{kind}:{{{}}}{digest}",
-            self.stem(),
-            tag(Bucket::of(owner))
-        )
+        self.beside(kind, Bucket::of(owner), &digest)
     }
 
-    fn stem(&self) -> &str {
+    fn beside(&self, kind: &str, bucket: Bucket, digest: &str) -> String {
+        format!("{}-{kind}:{{{}}}{digest}", self.stem(), tag(bucket))
+    }
+
+    /// What all names begin with, the colon of the prefix left out.
+    pub(super) fn stem(&self) -> &str {
         &self.prefix[..self.prefix.len() - 1]
     }
 }
@@ -102,7 +108,8 @@ pub(super) fn from_member(owner: &OwnerId, member: &[u8]) -> Result<SessionKey, 
     }
 }
 
-fn tag(bucket: Bucket) -> String {
+/// What a cluster places a name by.
+pub(super) fn tag(bucket: Bucket) -> String {
     URL_SAFE_NO_PAD.encode(bucket.number().to_be_bytes())
 }
 
@@ -133,7 +140,9 @@ mod tests {
         assert_eq!(tag(&session), tag(&index));
         assert_eq!(tag(&session), tag(&epoch));
         assert_eq!(tag(&session), tag(&moved));
-        for other in [index, epoch, moved, names.ping()] {
+        let ping = names.ping(Bucket::of(&owner()));
+        assert_eq!(tag(&session), tag(&ping));
+        for other in [index, epoch, moved, ping] {
             assert!(!other.starts_with("sess:"), "{other}");
             assert!(!other.contains("user-1001"), "{other}");
         }

@@ -1,4 +1,4 @@
-//! The one connection to Redis, which everybody shares and which mends itself. A call ends within the response time-out,
+//! The one connection to a server, which everybody shares and which mends itself. A call ends within the response time-out,
 //! whatever Redis does. While Redis is known to be away, a call fails at once; a task of its own keeps trying to reach it,
 //! at most a second apart, so that service resumes without a restart and without waiting for a request.
 //!
@@ -12,12 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, PushInfo, PushKind, RedisError};
-use redis::{ServerErrorKind, Value};
+use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
-use super::scripts::Call;
+use super::dial::{DialError, Dialed, Dialer};
+use super::question::Question;
+use super::sentinel::NoPrimary;
 
 /// Why Redis did not do what it was asked, without a word of what that was: neither a key, nor a value, nor the URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,8 +33,24 @@ pub(super) enum Failure {
     /// With the code that opens Redis's error message, such as `OOM`.
     #[error("Redis refused with {0}")]
     Refused(String),
+    /// A node of a cluster says that another holds the key.
+    #[error("another node of the cluster holds the key")]
+    Elsewhere { at: String },
+    #[error("the slot of the key is moving from one node of the cluster to another")]
+    Moving,
+    #[error("the server that the sentinels name is a replica")]
+    Replica,
+    #[error("the sentinels name no primary")]
+    NoPrimary,
     #[error("Redis answered something unexpected")]
     Unexpected,
+}
+
+impl Failure {
+    /// Whether Redis refused with one of these codes.
+    pub(super) fn says(&self, codes: &[&str]) -> bool {
+        matches!(self, Self::Refused(code) if codes.contains(&code.as_str()))
+    }
 }
 
 impl From<&RedisError> for Failure {
@@ -40,12 +58,30 @@ impl From<&RedisError> for Failure {
         if error.is_timeout() {
             return Self::Io(io::ErrorKind::TimedOut);
         }
+        if error.kind() == ErrorKind::Server(ServerErrorKind::Moved)
+            && let Some((at, _)) = error.redirect_node()
+        {
+            return Self::Elsewhere { at: at.to_owned() };
+        }
         match error.kind() {
             ErrorKind::Io => Self::Io(io_kind(error)),
             ErrorKind::AuthenticationFailed => Self::Refused("NOAUTH".to_owned()),
             _ => error
                 .code()
                 .map_or(Self::Unexpected, |code| Self::Refused(refusal(code, error))),
+        }
+    }
+}
+
+impl From<&DialError> for Failure {
+    fn from(error: &DialError) -> Self {
+        match error {
+            DialError::Server { error, .. } => Self::from(error),
+            DialError::Replica { .. } => Self::Replica,
+            DialError::NoPrimary(NoPrimary::Silent {
+                error: Some(error), ..
+            }) => Self::from(error),
+            DialError::NoPrimary(_) => Self::NoPrimary,
         }
     }
 }
@@ -94,18 +130,37 @@ enum State {
 #[derive(Clone)]
 struct Live {
     connection: MultiplexedConnection,
+    at: String,
     /// Told when the connection is to be replaced.
     replace: Arc<Notify>,
+}
+
+impl From<Dialed> for Live {
+    fn from(dialed: Dialed) -> Self {
+        Self {
+            connection: dialed.connection,
+            at: dialed.at,
+            replace: dialed.closed,
+        }
+    }
 }
 
 impl Link {
     /// Shares a first connection, and keeps one from now on.
     pub(super) fn new(dialer: Dialer, first: Dialed) -> Self {
-        let response_timeout = dialer.response_timeout;
         let live = Live::from(first);
-        let replace = Arc::clone(&live.replace);
-        let (publish, state) = watch::channel(State::Up(live));
-        let keeper = tokio::spawn(keep(dialer, publish, replace)).abort_handle();
+        Self::keeping(dialer, State::Up(live.clone()), Some(live))
+    }
+
+    /// Makes a connection, and keeps one from now on.
+    pub(super) fn opening(dialer: Dialer) -> Self {
+        Self::keeping(dialer, State::Connecting, None)
+    }
+
+    fn keeping(dialer: Dialer, state: State, first: Option<Live>) -> Self {
+        let response_timeout = dialer.times.respond;
+        let (publish, state) = watch::channel(state);
+        let keeper = tokio::spawn(keep(dialer, publish, first)).abort_handle();
         Self {
             state,
             response_timeout,
@@ -113,12 +168,26 @@ impl Link {
         }
     }
 
-    /// Runs a script. One round trip, but for the first time after Redis was started.
-    pub(super) async fn run(&self, call: Call<'_>) -> Result<Value, Failure> {
-        self.within_timeout(async |connection: &mut MultiplexedConnection| {
-            match call.by_sha().query_async(connection).await {
+    /// Until when a question that is asked now may take.
+    pub(super) fn until(&self) -> Instant {
+        Instant::now() + self.response_timeout
+    }
+
+    /// Whether there is a connection that nothing is known against.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(*self.state.borrow(), State::Up(_))
+    }
+
+    /// Asks. One round trip, but for a script that the server does not have yet.
+    pub(super) async fn ask(
+        &self,
+        question: &Question<'_>,
+        until: Instant,
+    ) -> Result<Value, Failure> {
+        self.before(until, async |connection| {
+            match question.in_short().query_async(connection).await {
                 Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    call.in_full().query_async(connection).await
+                    question.in_full().query_async(connection).await
                 }
                 answer => answer,
             }
@@ -126,20 +195,12 @@ impl Link {
         .await
     }
 
-    /// Runs a command.
-    pub(super) async fn command(&self, command: &Cmd) -> Result<Value, Failure> {
-        self.within_timeout(async |connection: &mut MultiplexedConnection| {
-            command.query_async(connection).await
-        })
-        .await
-    }
-
-    async fn within_timeout<F>(&self, ask: F) -> Result<Value, Failure>
+    async fn before<F>(&self, until: Instant, ask: F) -> Result<Value, Failure>
     where
         F: AsyncFnOnce(&mut MultiplexedConnection) -> Result<Value, RedisError>,
     {
         let mut replace = None;
-        let answer = tokio::time::timeout(self.response_timeout, async {
+        let answer = tokio::time::timeout_at(until, async {
             let mut live = self.live().await?;
             replace = Some(Arc::clone(&live.replace));
             ask(&mut live.connection).await.map_err(|error| {
@@ -199,41 +260,57 @@ fn asks_for_another_connection(error: &RedisError) -> bool {
         || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
-/// Replaces the connection whenever it is told to, until it is aborted.
-async fn keep(dialer: Dialer, publish: watch::Sender<State>, mut replace: Arc<Notify>) {
+/// Makes a connection, and replaces it whenever that is called for, until it is aborted.
+async fn keep(dialer: Dialer, publish: watch::Sender<State>, mut first: Option<Live>) {
     let mut pause = Pause::default();
     loop {
+        let live = match first.take() {
+            Some(live) => live,
+            None => {
+                publish.send_replace(State::Connecting);
+                let live = restore(&dialer, &publish, &mut pause).await;
+                publish.send_replace(State::Up(live.clone()));
+                live
+            }
+        };
+        let over = async {
+            tokio::select! {
+                () = live.replace.notified() => {}
+                () = dialer.supplanted(&live.at) => {}
+            }
+        };
+        tokio::pin!(over);
         // A connection that lasted is replaced at once. One that did not shows a server that accepts and hangs up, or a
         // read-only one; hurrying would help nobody.
-        if tokio::time::timeout(Pause::LONGEST, replace.notified())
+        if tokio::time::timeout(Pause::LONGEST, &mut over)
             .await
             .is_err()
         {
             pause = Pause::default();
-            replace.notified().await;
+            over.await;
         } else {
             publish.send_replace(State::Down(Failure::Lost));
             pause.wait().await;
         }
-        publish.send_replace(State::Connecting);
-        let live = loop {
-            match dialer.dial().await {
-                Ok(dialed) => break Live::from(dialed),
-                Err(error) => {
-                    publish.send_replace(State::Down(Failure::from(&error)));
-                    pause.wait().await;
-                }
+    }
+}
+
+async fn restore(dialer: &Dialer, publish: &watch::Sender<State>, pause: &mut Pause) -> Live {
+    loop {
+        match dialer.dial().await {
+            Ok(dialed) => break Live::from(dialed),
+            Err(error) => {
+                publish.send_replace(State::Down(Failure::from(&error)));
+                pause.wait().await;
             }
-        };
-        replace = Arc::clone(&live.replace);
-        publish.send_replace(State::Up(live));
+        }
     }
 }
 
 /// Pauses between attempts: twice as long each time, up to a second, and shortened by up to a half at random, so that many
 /// servers do not return to a Redis all at once.
 #[derive(Default)]
-struct Pause {
+pub(super) struct Pause {
     attempts: u32,
 }
 
@@ -242,7 +319,7 @@ impl Pause {
         clippy::disallowed_methods,
         reason = "a pause between attempts is what this is"
     )]
-    async fn wait(&mut self) {
+    pub(super) async fn wait(&mut self) {
         tokio::time::sleep(self.next()).await;
     }
 
@@ -256,55 +333,5 @@ impl Pause {
         let full = (Self::FIRST * 2_u32.pow(self.attempts)).min(Self::LONGEST);
         self.attempts = (self.attempts + 1).min(5);
         full - full * u32::from(random[0]) / 512
-    }
-}
-
-/// Makes connections.
-pub(super) struct Dialer {
-    pub(super) client: Client,
-    pub(super) connection_timeout: Duration,
-    pub(super) response_timeout: Duration,
-}
-
-/// A fresh connection, and who is told when Redis closes it.
-pub(super) struct Dialed {
-    pub(super) connection: MultiplexedConnection,
-    closed: Arc<Notify>,
-}
-
-impl From<Dialed> for Live {
-    fn from(dialed: Dialed) -> Self {
-        Self {
-            connection: dialed.connection,
-            replace: dialed.closed,
-        }
-    }
-}
-
-impl Dialer {
-    /// Connects and authenticates. Fails after the connection time-out.
-    pub(super) async fn dial(&self) -> Result<Dialed, RedisError> {
-        let closed = Arc::new(Notify::new());
-        let tell = Arc::clone(&closed);
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connection_timeout))
-            .set_response_timeout(Some(self.response_timeout))
-            // Callers beyond this many wait for a place; more than enough for what one connection carries.
-            .set_pipeline_buffer_size(1024)
-            // With RESP3 the client notices by itself that the connection is closed, before the next request needs it.
-            .set_push_sender(move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    tell.notify_one();
-                }
-                Ok::<_, redis::aio::SendError>(())
-            });
-        let dial = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
-        // The client's own time-out need not cover name look-up and handshake; this one covers all.
-        let connection = tokio::time::timeout(self.connection_timeout, dial)
-            .await
-            .map_err(|_| RedisError::from(io::Error::from(io::ErrorKind::TimedOut)))??;
-        Ok(Dialed { connection, closed })
     }
 }

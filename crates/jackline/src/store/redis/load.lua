@@ -1,7 +1,10 @@
--- KEYS: session, note that it was replaced · ARGV: now, step
+-- KEYS: session · ARGV: now, step, note that it was replaced
+--
+-- The note is no key, though it lies beside one: while a slot of a cluster moves, a script is put off of which one key is
+-- there and another is not.
 local line = redis.call('GET', KEYS[1])
 if not line then
-  return { is_replaced(KEYS[2], tonumber(ARGV[1])) and 'replaced' or 'absent' }
+  return { is_replaced(ARGV[3], tonumber(ARGV[1])) and 'replaced' or 'absent' }
 end
 local now, step = tonumber(ARGV[1]), tonumber(ARGV[2])
 local record = read(line)

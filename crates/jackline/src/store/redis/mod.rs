@@ -1,24 +1,42 @@
-//! Sessions in Redis or Valkey. Every method is one script and one round trip, so no reader sees half of anything. Expiry is
+//! Sessions in Redis or Valkey. Every method is one script and one round trip, so no reader sees half of anything; on a
+//! cluster a login that replaces a session in another slot takes a few. Expiry is
 //! the server's job, so `reclaim` does nothing: each session's TTL is its idle limit, and each owner's index outlives its
 //! sessions by an hour. Every answer arrives within the response time-out, or is [`StoreError::Unavailable`].
 //!
 //! # Deployment
 //!
-//! - **Version:** Redis 6.2 or later, or Valkey, on one server. The user needs `~sess* +@read +@write +@scripting
-//!   +@connection` (and `+info`, for the checks at start).
+//! - **Version:** Redis 6.2 or later, or Valkey: one server, behind Sentinel, or as a Cluster. The user needs `~sess*
+//!   +@read +@write +@scripting +@connection`; with Sentinel `+role`, on a cluster `+cluster|slots`. With `+info` more is
+//!   checked at start.
+//! - **Sentinel:** what most of the sentinels say counts. They are asked whenever a connection is made, and every second, so
+//!   that a primary that hung while it was replaced is left.
+//! - **Cluster:** all of an owner's sessions lie in one slot. While a slot moves, what concerns several of its keys waits, at
+//!   most for the response time-out; following the keys could miss a session (J4). Needs `EVAL` over keys that it did not
+//!   name, of the same slot.
 //! - **Durability:** an acknowledged step survives a restart of Redis as far as its configuration makes it. With
 //!   `appendonly yes` and `appendfsync always` nothing is lost; with `everysec`, the last second's logouts may be; with
-//!   snapshots alone, minutes of them. A replica that takes over may lack what was acknowledged last.
+//!   snapshots alone, minutes of them. Replication is asynchronous: a replica that takes over may lack what was
+//!   acknowledged last, revocations included.
 //! - **Memory:** `maxmemory-policy noeviction`. When memory is full, logins and writes fail with
 //!   [`StoreError::Unavailable`] while logouts and revocations still work. A policy that evicts may take an owner's index
 //!   and so hide sessions from [`end_all`](Store::end_all).
 //! - **Clocks:** limits are measured with the clocks of the web servers. Redis's clock reclaims and decides nothing.
 
+mod address;
 mod answer;
+mod apart;
+mod cluster;
+mod dial;
 mod keys;
 mod link;
 mod open;
+mod question;
+mod rights;
 mod scripts;
+mod sentinel;
+mod servers;
+mod slots;
+mod tls;
 
 use std::fmt;
 use std::time::Duration;
@@ -27,8 +45,9 @@ use redis::Value;
 
 use self::answer::{Answer, number, unexpected};
 use self::keys::{Names, from_member, member};
-use self::link::Link;
+use self::question::Question;
 use self::scripts::{Call, Scripts, with_data_part, with_delta};
+use self::servers::Servers;
 use super::codec::line;
 use super::{
     Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
@@ -43,14 +62,20 @@ pub use self::open::{RedisOpenError, RedisOptions};
 pub struct RedisStore {
     names: Names,
     scripts: Scripts,
-    link: Link,
+    servers: Servers,
 }
 
 impl RedisStore {
-    /// Opens the store on one Redis server, and checks that it is there and will do.
+    /// Opens the store, and checks that its servers are there and will do.
     ///
-    /// `url` is `redis://user:password@host:6379/0`; all but the host may be left out. The store keeps one connection,
-    /// which it shares and restores by itself. Call this on the Tokio runtime that will serve the requests.
+    /// | `url` | leads to |
+    /// |---|---|
+    /// | `redis://user:password@host:6379/0` | one server; all but the host may be left out |
+    /// | `redis+sentinel://user:password@host:26379,host:26379/service/0` | the primary that the sentinels name |
+    /// | `redis+cluster://user:password@host:6379,host:6379` | the cluster that these are nodes of |
+    ///
+    /// `rediss` in place of `redis` means TLS, with every server and sentinel. The store keeps one connection to each
+    /// primary, which it shares and restores by itself. Call this on the Tokio runtime that will serve the requests.
     ///
     /// ```no_run
     /// use jackline::store::redis::{RedisOptions, RedisStore};
@@ -71,8 +96,16 @@ impl RedisStore {
         Ok(Self {
             names: opened.names,
             scripts: Scripts::new(),
-            link: Link::new(opened.dialer, opened.first),
+            servers: opened.servers,
         })
+    }
+
+    /// Reads a URL without connecting, for whoever reports mistakes of a configuration together.
+    ///
+    /// # Errors
+    /// If the URL cannot be read, or asks for something that is not to be had.
+    pub fn check_url(url: &str) -> Result<(), RedisOpenError> {
+        address::Address::read(url).map(drop)
     }
 
     /// Looks at some of the sessions for ones that Redis would keep for ever (D9). Every session that this store writes runs
@@ -83,14 +116,30 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn sample_expiry(&self, limit: u32) -> Result<ExpirySample, StoreError> {
-        const STEP: u32 = 500;
+        let buckets = self.servers.bucket_of_each();
+        let each = limit.div_ceil(u32::try_from(buckets.len()).unwrap_or(u32::MAX).max(1));
         let mut sample = ExpirySample::default();
+        for bucket in buckets {
+            self.sample_one(bucket, each, &mut sample).await?;
+        }
+        Ok(sample)
+    }
+
+    /// Looks at the server that holds this bucket.
+    async fn sample_one(
+        &self,
+        bucket: Bucket,
+        limit: u32,
+        sample: &mut ExpirySample,
+    ) -> Result<(), StoreError> {
+        const STEP: u32 = 500;
         let mut cursor = b"0".to_vec();
         for _ in 0..limit.div_ceil(STEP) {
             let call = self
                 .scripts
                 .sample
                 .call()
+                .key(self.names.ping(bucket))
                 .arg(cursor)
                 .arg(self.names.all_sessions())
                 .number(STEP.into());
@@ -105,11 +154,11 @@ impl RedisStore {
                 break;
             }
         }
-        Ok(sample)
+        Ok(())
     }
 
     async fn run(&self, call: Call<'_>) -> Result<Answer, StoreError> {
-        Answer::read(self.link.run(call).await?)
+        Answer::read(self.servers.ask(&Question::Script(call)).await?)
     }
 
     /// The name of the index of `owner`, who owns the session under `key`.
@@ -153,9 +202,9 @@ impl RedisStore {
             .load
             .call()
             .key(self.names.session(key))
-            .key(self.names.moved(key))
             .number(now.as_millis())
-            .number(whole_millis(step));
+            .number(whole_millis(step))
+            .arg(self.names.moved(key));
         let answer = self.run(call).await?;
         let record = || -> Result<_, StoreError> {
             let line = answer.rest().first().ok_or_else(unexpected)?;
@@ -218,10 +267,25 @@ impl RedisStore {
     }
 
     /// The one step whose keys may lie in different buckets: the session that a login replaces is a visitor's, or another
-    /// owner's. On one server that is no matter. On a cluster the replaced session has to be ended by a call of its own:
-    /// before this one, with `GETDEL`, if its data moves along (a crash in between costs a visitor's data, and never leaves
-    /// two sessions with it); after this one if not, so that a login that is refused costs nothing.
+    /// owner's. Where one script cannot reach both, there are two steps ([`apart`]).
     async fn admit(&self, admission: &Admission<'_>, now: UnixMs) -> Result<Admitted, StoreError> {
+        match &admission.replaces {
+            Some(replaced)
+                if !self
+                    .servers
+                    .together(admission.key.bucket(), replaced.key.bucket()) =>
+            {
+                self.admit_apart(admission, replaced, now).await
+            }
+            _ => self.admit_together(admission, now).await,
+        }
+    }
+
+    async fn admit_together(
+        &self,
+        admission: &Admission<'_>,
+        now: UnixMs,
+    ) -> Result<Admitted, StoreError> {
         let Admission {
             key, record, owner, ..
         } = admission;
@@ -301,9 +365,12 @@ impl RedisStore {
     }
 
     async fn epoch(&self, owner: &OwnerId) -> Result<Epoch, StoreError> {
-        let mut get = redis::cmd("GET");
-        get.arg(self.names.epoch(owner));
-        match self.link.command(&get).await? {
+        let get = Question::Command {
+            verb: "GET",
+            name: self.names.epoch(owner),
+            rest: &[],
+        };
+        match self.servers.ask(&get).await? {
             Value::Nil => Ok(Epoch::default()),
             Value::BulkString(digits) => number(&digits).map(Epoch),
             _ => Err(unexpected()),
@@ -368,9 +435,14 @@ impl RedisStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         // A write, since a Redis that is full, read-only or unable to save still answers `PING`.
-        let mut set = redis::cmd("SET");
-        set.arg(self.names.ping()).arg(1).arg("PX").arg(1000);
-        self.link.command(&set).await?;
+        for bucket in self.servers.bucket_of_each() {
+            let set = Question::Command {
+                verb: "SET",
+                name: self.names.ping(bucket),
+                rest: &["1", "PX", "1000"],
+            };
+            self.servers.ask(&set).await?;
+        }
         Ok(())
     }
 }
@@ -388,7 +460,7 @@ pub struct ExpirySample {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("link", &self.link)
+            .field("servers", &self.servers)
             .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,22 @@
 //! Opening the store: everything that can be wrong with a setting or a server is found here, at start, and said in a
 //! sentence that tells what to do. No message holds a password; the address is named, because it is what one corrects.
 
+use std::fmt;
 use std::time::Duration;
 
-use redis::io::tcp::TcpSettings;
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
-use redis::{ProtocolVersion, RedisError};
+use redis::{ErrorKind, RedisError};
+use zeroize::Zeroizing;
 
+use super::address::Address;
+use super::cluster::{Cluster, NotFound};
+use super::dial::{DialError, Dialed, Dialer, Times, To};
 use super::keys::Names;
-use super::link::{Dialed, Dialer, Failure};
+use super::link::{Failure, Link};
+use super::rights;
+use super::sentinel::{NoPrimary, Sentinels};
+use super::servers::Servers;
+use super::tls::{self, Tls};
+use crate::token::Bucket;
 
 /// How a [`RedisStore`](super::RedisStore) talks to Redis.
 ///
@@ -25,6 +33,8 @@ pub struct RedisOptions {
     prefix: String,
     response_timeout: Duration,
     connection_timeout: Duration,
+    tls: Tls,
+    sentinel_user: Option<SentinelUser>,
 }
 
 impl Default for RedisOptions {
@@ -35,6 +45,8 @@ impl Default for RedisOptions {
             prefix: "sess:".to_owned(),
             response_timeout: Duration::from_millis(450),
             connection_timeout: Duration::from_millis(450),
+            tls: Tls::default(),
+            sentinel_user: None,
         }
     }
 }
@@ -64,6 +76,45 @@ impl RedisOptions {
         self.connection_timeout = timeout;
         self
     }
+
+    /// The authority, or several, that the servers' certificates are signed by, as PEM. Default: those that browsers trust,
+    /// as Mozilla lists them; the operating system's own list is not read.
+    #[must_use]
+    pub fn certificate_authority(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.tls.authority = Some(pem.into());
+        self
+    }
+
+    /// A certificate to show to servers that ask for one, followed by those that lead to its authority, and its key, as PEM.
+    /// Default: none.
+    #[must_use]
+    pub fn client_certificate(mut self, pem: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.tls.own = Some((pem.into(), Zeroizing::new(key.into())));
+        self
+    }
+
+    /// As whom sentinels are asked. The user of the URL is the servers'. Default: nobody.
+    #[must_use]
+    pub fn sentinel_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.sentinel_user = Some(SentinelUser {
+            name: name.into(),
+            password: Zeroizing::new(password.into()),
+        });
+        self
+    }
+}
+
+/// As whom sentinels are asked.
+#[derive(Clone)]
+struct SentinelUser {
+    name: String,
+    password: Zeroizing<String>,
+}
+
+impl fmt::Debug for SentinelUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SentinelUser({})", self.name)
+    }
 }
 
 /// Why the store cannot be opened, and what to do.
@@ -72,15 +123,92 @@ impl RedisOptions {
 pub enum RedisOpenError {
     /// The URL cannot be read.
     #[error(
-        "the Redis URL cannot be read; it looks like redis://user:password@host:6379/0, with special characters of the \
-         password percent-encoded"
+        "the Redis URL cannot be read; it looks like redis://user:password@host:6379/0, \
+         redis+sentinel://host:26379,host:26379/service/0 or redis+cluster://host:6379,host:6379 (rediss for TLS), with \
+         special characters of the password percent-encoded"
     )]
     Url,
     /// The URL asks for something that this build cannot do.
-    #[error(
-        "this build cannot connect as the Redis URL asks (TLS, or a Unix socket); use redis://"
-    )]
+    #[error("this build cannot connect as the Redis URL asks (a Unix socket); use redis://")]
     Unsupported,
+    /// The URL asks for a connection whose other end nobody verifies.
+    #[error(
+        "the Redis URL says #insecure, so that anybody could pose as Redis; take it away, and name the authority that \
+         signed the server's certificate instead"
+    )]
+    Insecure,
+    /// A certificate or a key cannot be used.
+    #[error(
+        "the certificates for Redis cannot be read; they are PEM files: the authority's certificate, and the client's \
+         certificate with the key that belongs to it"
+    )]
+    Certificates,
+    /// There are certificates and no TLS.
+    #[error(
+        "there are certificates for Redis, and its URL says no TLS; write rediss:// for redis://"
+    )]
+    CertificatesWithoutTls,
+    /// TLS fails.
+    #[error(
+        "no TLS with Redis at {at} ({why}); check that its certificate names this host and is signed by the authority that \
+         is given, and whether it asks for a client certificate"
+    )]
+    Tls {
+        /// Host and port.
+        at: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// The server plays another part than the URL says.
+    #[error("Redis at {at} is {what}; write {scheme}:// in its URL (rediss for TLS)")]
+    Part {
+        /// Host and port.
+        at: String,
+        /// What it is.
+        what: &'static str,
+        /// How a URL for it begins.
+        scheme: &'static str,
+    },
+    /// Sentinels that answer do not know the service.
+    #[error(
+        "the sentinels know no {service}; after the hosts, the Redis URL names what sentinel.conf says after \
+         `sentinel monitor`"
+    )]
+    Service {
+        /// The name that was asked for.
+        service: String,
+    },
+    /// No sentinel answers.
+    #[error(
+        "none of the sentinels answered within {within:?}, the last of them at {at}; check their addresses"
+    )]
+    Sentinels {
+        /// Host and port of one of them.
+        at: String,
+        /// How long they had.
+        within: Duration,
+    },
+    /// The sentinels name a server that takes no writes.
+    #[error(
+        "Redis at {at} is a replica, though the sentinels name it as the primary; try again when a failover is over"
+    )]
+    Replica {
+        /// Host and port.
+        at: String,
+    },
+    /// The user may not do everything that the store does.
+    #[error(
+        "Redis at {at} does not let its user {missing}; give it the rights ~{stem}* +@read +@write +@scripting \
+         +@connection (with Sentinel +role, with Cluster +cluster|slots)"
+    )]
+    Rights {
+        /// Host and port.
+        at: String,
+        /// What is missing.
+        missing: String,
+        /// What all names begin with.
+        stem: String,
+    },
     /// The prefix will not do.
     #[error(
         "the key prefix must be up to 64 letters, digits, dots, dashes, underscores and colons, and end with one colon, \
@@ -108,8 +236,8 @@ pub enum RedisOpenError {
     },
     /// The server does not answer.
     #[error(
-        "Redis at {at} did not answer within {within:?}; check that it is Redis, that it is not busy, and whether it \
-         wants TLS"
+        "Redis at {at} did not answer within {within:?}; check that it is Redis, that it is not busy, and that either \
+         both sides or none of them speak TLS"
     )]
     TimedOut {
         /// Host and port.
@@ -135,98 +263,188 @@ pub enum RedisOpenError {
     },
 }
 
-/// A connection that works, and what it takes to make another.
+/// Everything that a store needs.
 pub(super) struct Opened {
     pub(super) names: Names,
-    pub(super) dialer: Dialer,
-    pub(super) first: Dialed,
+    pub(super) servers: Servers,
 }
 
-/// Checks the settings, connects, and looks at the server.
+/// Checks the settings, connects, and looks at the servers.
 pub(super) async fn open(url: &str, options: RedisOptions) -> Result<Opened, RedisOpenError> {
     let names = Names::new(&options.prefix).ok_or(RedisOpenError::Prefix)?;
     if options.response_timeout.is_zero() || options.connection_timeout.is_zero() {
         return Err(RedisOpenError::Timeout);
     }
-    let info = connection_info(url)?;
-    let at = info.addr().to_string();
-    let client = Client::open(info).map_err(|_| RedisOpenError::Unsupported)?;
-    let dialer = Dialer {
-        client,
-        connection_timeout: options.connection_timeout,
-        response_timeout: options.response_timeout,
+    let times = Times {
+        connect: options.connection_timeout,
+        respond: options.response_timeout,
     };
-    let mut first = match dialer.dial().await {
-        Ok(dialed) => dialed,
-        Err(error) => return Err(explain(&error, at, options.connection_timeout)),
-    };
-    let server = redis::cmd("INFO")
-        .query_async::<String>(&mut first.connection)
-        .await;
-    match server {
-        Ok(text) => look_at(&text, at)?,
-        Err(error) if Failure::from(&error) == Failure::Refused("NOAUTH".to_owned()) => {
-            return Err(RedisOpenError::Credentials { at });
-        }
-        // A user who may not ask, as is good practice (A6). What is missing shows when it is needed.
-        Err(error) if error.code().is_some() => {}
-        Err(error) => return Err(explain(&error, at, options.connection_timeout)),
-    }
-    Ok(Opened {
+    let tls = options.tls;
+    let check = Check {
         names,
-        dialer,
-        first,
+        times,
+        tls: url.starts_with("rediss") || url.starts_with("valkeys"),
+    };
+    let to = match Address::read(url)? {
+        Address::Cluster(seeds) => {
+            // Whatever is wrong with the certificates is said before anybody is called.
+            for seed in &seeds {
+                tls.client(seed.clone())?;
+            }
+            let found = Cluster::find(seeds, tls, times).await;
+            let (cluster, primaries) = found.map_err(|error| check.not_found(error))?;
+            for (mut primary, bucket) in primaries {
+                check.server(&mut primary, "cluster", bucket).await?;
+                cluster.adopt(primary);
+            }
+            return Ok(Opened {
+                names: check.names,
+                servers: Servers::Cluster(cluster),
+            });
+        }
+        Address::One(info) => To::Server(tls.client(info)?),
+        Address::Sentinel {
+            sentinels,
+            service,
+            primary,
+        } => {
+            let user = options.sentinel_user;
+            let sentinels = sentinels.into_iter().map(|info| match &user {
+                None => info,
+                Some(user) => {
+                    let settings = info.redis_settings().clone();
+                    let settings = settings
+                        .set_username(&user.name)
+                        .set_password(&*user.password);
+                    info.set_redis_settings(settings)
+                }
+            });
+            To::Primary(Sentinels::new(sentinels.collect(), service, primary, tls)?)
+        }
+    };
+    let dialer = Dialer { to, times };
+    let first = dialer.dial().await;
+    let mut first = first.map_err(|error| check.unreachable(error, dialer.service()))?;
+    check
+        .server(&mut first, "standalone", Bucket::from_number(0))
+        .await?;
+    Ok(Opened {
+        names: check.names,
+        servers: Servers::One(Link::new(dialer, first)),
     })
 }
 
-fn connection_info(url: &str) -> Result<ConnectionInfo, RedisOpenError> {
-    // An unencoded `/`, `?` or `#` in a password ends the address early, and part of the password is taken for the host.
-    let address = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let misread = address
-        .split_once(['/', '?', '#'])
-        .is_some_and(|(_, rest)| rest.contains('@'));
-    if misread {
-        return Err(RedisOpenError::Url);
-    }
-    let info = url.into_connection_info().map_err(|error| {
-        // The client says so of a scheme that it knows and was built without.
-        if url.starts_with("rediss:") || url.starts_with("valkeys:") || error.is_io_error() {
-            RedisOpenError::Unsupported
-        } else {
-            RedisOpenError::Url
-        }
-    })?;
-    if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-        return Err(RedisOpenError::Unsupported);
-    }
-    let settings = info
-        .redis_settings()
-        .clone()
-        .set_protocol(ProtocolVersion::RESP3);
-    Ok(info
-        // Requests are small and somebody waits for each.
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true))
-        .set_redis_settings(settings))
+/// What is looked at, and how what is found is said.
+struct Check {
+    names: Names,
+    times: Times,
+    /// Whether TLS is asked for.
+    tls: bool,
 }
 
-fn explain(error: &RedisError, at: String, within: Duration) -> RedisOpenError {
-    if error.is_connection_refusal() {
-        return RedisOpenError::Refused { at };
-    }
-    match Failure::from(error) {
-        Failure::Io(std::io::ErrorKind::TimedOut) => RedisOpenError::TimedOut { at, within },
-        Failure::Refused(code) if ["NOAUTH", "WRONGPASS"].contains(&code.as_str()) => {
-            RedisOpenError::Credentials { at }
+impl Check {
+    /// Looks at a server that there is a connection to.
+    async fn server(
+        &self,
+        first: &mut Dialed,
+        mode: &str,
+        bucket: Bucket,
+    ) -> Result<(), RedisOpenError> {
+        let at = || first.at.clone();
+        match redis::cmd("INFO")
+            .query_async::<String>(&mut first.connection)
+            .await
+        {
+            Ok(text) => look_at(&text, mode, at())?,
+            Err(error) if Failure::from(&error) == Failure::Refused("NOAUTH".to_owned()) => {
+                return Err(RedisOpenError::Credentials { at: at() });
+            }
+            // A user who may not ask, as is good practice (A6).
+            Err(error) if error.code().is_some() => {}
+            Err(error) => return Err(self.explain(&error, at())),
         }
-        failure => RedisOpenError::Unreachable {
-            at,
-            source: Box::new(failure),
-        },
+        match rights::missing(&mut first.connection, &self.names, bucket).await {
+            Ok(None) => Ok(()),
+            Ok(Some(missing)) => Err(self.rights(missing, at())),
+            Err(error) => Err(self.explain(&error, at())),
+        }
+    }
+
+    fn rights(&self, missing: String, at: String) -> RedisOpenError {
+        let stem = self.names.stem().to_owned();
+        RedisOpenError::Rights { at, missing, stem }
+    }
+
+    fn not_found(&self, error: NotFound) -> RedisOpenError {
+        match error {
+            NotFound::NoCluster { at } => RedisOpenError::Part {
+                at,
+                what: "no node of a cluster that serves anything",
+                scheme: "redis",
+            },
+            NotFound::Node(error) => self.unreachable(error, ""),
+        }
+    }
+
+    fn unreachable(&self, error: DialError, service: &str) -> RedisOpenError {
+        match error {
+            DialError::Server { at, error } => self.explain(&error, at),
+            DialError::Replica { at } => RedisOpenError::Replica { at },
+            DialError::NoPrimary(NoPrimary::Unknown) => RedisOpenError::Service {
+                service: service.to_owned(),
+            },
+            DialError::NoPrimary(NoPrimary::Silent {
+                at,
+                error: Some(error),
+            }) => self.explain(&error, at),
+            DialError::NoPrimary(NoPrimary::Silent { at, error: None }) => {
+                RedisOpenError::Sentinels {
+                    at,
+                    within: self.times.connect / 2,
+                }
+            }
+        }
+    }
+
+    fn explain(&self, error: &RedisError, at: String) -> RedisOpenError {
+        if error.is_connection_refusal() {
+            return RedisOpenError::Refused { at };
+        }
+        // A key that does not belong to its certificate shows when both are used.
+        if error.kind() == ErrorKind::InvalidClientConfig {
+            return RedisOpenError::Certificates;
+        }
+        if let Some(missing) = rights::refused(error) {
+            return self.rights(missing, at);
+        }
+        if let Some(why) = tls::reason(error) {
+            return RedisOpenError::Tls { at, why };
+        }
+        match Failure::from(error) {
+            Failure::Io(std::io::ErrorKind::TimedOut) => RedisOpenError::TimedOut {
+                at,
+                within: self.times.connect,
+            },
+            Failure::Refused(code) if ["NOAUTH", "WRONGPASS"].contains(&code.as_str()) => {
+                RedisOpenError::Credentials { at }
+            }
+            // What a server does that missed a certificate: the handshake was over by then.
+            Failure::Io(kind) if self.tls && kind != std::io::ErrorKind::Other => {
+                RedisOpenError::Tls {
+                    at,
+                    why: "it hung up".to_owned(),
+                }
+            }
+            failure => RedisOpenError::Unreachable {
+                at,
+                source: Box::new(failure),
+            },
+        }
     }
 }
 
 /// Reads what `INFO` says of the server.
-fn look_at(info: &str, at: String) -> Result<(), RedisOpenError> {
+fn look_at(info: &str, mode: &str, at: String) -> Result<(), RedisOpenError> {
     let value = |name: &str| {
         info.lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
@@ -237,6 +455,16 @@ fn look_at(info: &str, at: String) -> Result<(), RedisOpenError> {
     {
         let version = version.to_owned();
         return Err(RedisOpenError::TooOld { at, version });
+    }
+    if let Some(other) = value("redis_mode")
+        && other != mode
+    {
+        let (what, scheme) = match other {
+            "cluster" => ("a node of a cluster", "redis+cluster"),
+            "sentinel" => ("a sentinel", "redis+sentinel"),
+            _ => ("a server by itself", "redis"),
+        };
+        return Err(RedisOpenError::Part { at, what, scheme });
     }
     if let (Some(most), Some(policy)) = (value("maxmemory"), value("maxmemory_policy"))
         && most != "0"
@@ -266,30 +494,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_with_unencoded_characters_is_refused_before_part_of_it_is_taken_for_a_host() {
-        for url in [
-            "redis://user:123#tail@cache.example:6379",
-            "redis://user:1/secret@cache.example",
-            "redis://user:1?x@cache.example/0",
-            "not a url",
-            "",
-        ] {
-            let error = connection_info(url).unwrap_err();
-            assert!(matches!(error, RedisOpenError::Url), "{url}: {error:?}");
-        }
-        assert!(connection_info("redis://user:p%23%2Fss@cache.example:6379/2").is_ok());
-    }
-
-    #[test]
     fn a_server_before_6_2_is_named_and_refused() {
         let at = || "cache:6379".to_owned();
-        let old = look_at("# Server\r\nredis_version:6.0.16\r\n", at()).unwrap_err();
+        let old = look_at("# Server\r\nredis_version:6.0.16\r\n", "standalone", at()).unwrap_err();
         assert_eq!(
             old.to_string(),
             "Redis at cache:6379 is version 6.0.16; version 6.2 or later, or Valkey, is needed"
         );
         for fine in ["6.2.0", "7.0.15", "8.2.1", "unstable"] {
-            look_at(&format!("redis_version:{fine}\r\n"), at()).unwrap();
+            look_at(&format!("redis_version:{fine}\r\n"), "standalone", at()).unwrap();
         }
     }
 }

@@ -1,3 +1,4 @@
+-- KEYS: a name of the server to look at; it is not read
 -- ARGV: cursor, pattern, how many names to walk past
 --
 -- One step of a walk over all names. Says where to go on, how many sessions there were, and how many of them never run out.

@@ -18,7 +18,7 @@ pub(super) struct Script {
 }
 
 impl Script {
-    fn new(code: &'static str) -> Self {
+    pub(super) fn new(code: &'static str) -> Self {
         Self {
             code,
             sha: redis::Script::new(code).get_hash().to_owned(),
@@ -60,6 +60,10 @@ impl Call<'_> {
         self.arg(number.to_string())
     }
 
+    pub(super) fn first_key(&self) -> Option<&str> {
+        self.keys.first().map(String::as_str)
+    }
+
     /// Runs what Redis has of it.
     pub(super) fn by_sha(&self) -> Cmd {
         self.command("EVALSHA", &self.script.sha)
@@ -83,7 +87,8 @@ impl Call<'_> {
     }
 }
 
-/// One script for each method of the store, and one for [`sample_expiry`](super::RedisStore::sample_expiry).
+/// One script for each method of the store, one for the second step of a login whose sessions lie apart, and one for
+/// [`sample_expiry`](super::RedisStore::sample_expiry).
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) create: Script,
@@ -92,6 +97,7 @@ pub(super) struct Scripts {
     pub(super) rotate: Script,
     pub(super) admit: Script,
     pub(super) end: Script,
+    pub(super) give_way: Script,
     pub(super) end_all: Script,
     pub(super) list: Script,
     pub(super) sample: Script,
@@ -127,6 +133,7 @@ impl Scripts {
                 "admit.lua"
             ),
             end: script!("index.lua", "replaced.lua", "end.lua"),
+            give_way: script!("record.lua", "index.lua", "replaced.lua", "give_way.lua"),
             end_all: script!("end_all.lua"),
             list: script!("record.lua", "list.lua"),
             sample: script!("sample.lua"),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::scene::{
-    ABSOLUTE, IDLE, Login, MS, STEP, Scene, applied, key_of, owner, race, set, visitor_key,
+    ABSOLUTE, IDLE, Login, MS, STEP, Scene, applied, key_beside, key_of, owner, race, set,
+    visitor_key,
 };
 use crate::lifecycle::{Delta, SessionCap};
 use crate::store::{Admitted, Committed, Loaded, Store};
@@ -243,7 +244,7 @@ pub async fn commits_set_the_last_activity_and_never_set_it_back(store: Arc<dyn 
     assert_eq!(record.clocks.seen, later);
     assert_eq!(record.clocks.version, 2);
 
-    let new = visitor_key();
+    let new = key_beside(&key);
     let rotated = scene
         .store
         .rotate(&key, &new, None, &Delta::default(), lagging)
@@ -265,7 +266,7 @@ pub async fn no_use_extends_the_absolute_limit(store: Arc<dyn Store>) {
         assert!(matches!(loaded, Loaded::Live { renewed: true, .. }));
         let committed = scene.store.commit(&key, &set("a", "1"), now).await;
         assert_eq!(committed.ok(), Some(applied()));
-        let new = visitor_key();
+        let new = key_beside(&key);
         let rotated = scene
             .store
             .rotate(&key, &new, None, &Delta::default(), now)

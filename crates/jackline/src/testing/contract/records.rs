@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::scene::{
-    Login, STEP, Scene, applied, data, increment, key_of, owner, race, remove, set, visitor_key,
+    Login, STEP, Scene, applied, data, increment, key_beside, key_of, owner, race, remove, set,
+    visitor_key,
 };
 use crate::lifecycle::{Clocks, Delta, DeltaError, Identity, Role};
 use crate::store::{Admitted, Committed, Ended, Loaded, Store, StoreError};
@@ -165,7 +166,7 @@ pub async fn a_delta_for_one_version_is_refused_for_every_other(store: Arc<dyn S
     scene.load(&key, scene.at(STEP)).await;
     for version in [0, 2] {
         let delta = for_version(version, "2");
-        let (new, refused) = (visitor_key(), scene.try_commit(&key, &delta).await);
+        let (new, refused) = (key_beside(&key), scene.try_commit(&key, &delta).await);
         assert!(is_outdated(&refused), "{refused:?}");
         let rotated = scene.store.rotate(&key, &new, None, &delta, scene.start);
         let refused = rotated.await;
@@ -173,7 +174,7 @@ pub async fn a_delta_for_one_version_is_refused_for_every_other(store: Arc<dyn S
         assert_eq!(scene.load(&new, scene.start).await, Loaded::Absent);
     }
     assert_eq!(scene.data(&key).await, r#"{"a":1}"#);
-    let new = visitor_key();
+    let new = key_beside(&key);
     let rotated = scene.rotate(&key, &new, None, for_version(1, "3"));
     assert_eq!(rotated.await, applied());
     assert_eq!(scene.data(&new).await, r#"{"a":3}"#);

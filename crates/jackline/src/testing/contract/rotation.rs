@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::scene::{
-    MS, STEP, Scene, applied, data, increment, key_of, owner, race, set, visitor_key,
-};
+use super::scene::{MS, STEP, Scene, applied, data, increment, key_of, owner, race, set};
 use crate::lifecycle::{Delta, DeltaError};
 use crate::store::{Committed, Ended, Loaded, REPLACED_KEPT, Store, StoreError};
 
@@ -12,7 +10,7 @@ use crate::store::{Committed, Ended, Loaded, REPLACED_KEPT, Store, StoreError};
 // Proves: J1, J2, J5
 pub async fn rotating_moves_everything_and_kills_the_old_key(store: Arc<dyn Store>) {
     let scene = Scene::new(store);
-    let (old, new) = (scene.visit(r#"{"z":1,"a":2}"#).await, visitor_key());
+    let (old, new) = scene.visit_and_move(r#"{"z":1,"a":2}"#).await;
     let before = scene.live(&old, scene.start).await;
     let now = scene.at(STEP);
     let rotated = scene
@@ -65,7 +63,7 @@ pub async fn an_old_key_is_known_to_have_given_way_for_a_minute(store: Arc<dyn S
 // Proves: J2, J10
 pub async fn an_ended_session_has_not_given_way_to_another(store: Arc<dyn Store>) {
     let scene = Scene::new(store);
-    let (old, new) = (scene.visit("{}").await, visitor_key());
+    let (old, new) = scene.visit_and_move("{}").await;
     let rotated = scene.rotate(&old, &new, None, Delta::default());
     assert_eq!(rotated.await, applied());
     assert_eq!(scene.end(&new, None).await, Ended::Removed);
@@ -135,8 +133,9 @@ pub async fn rotating_what_is_gone_creates_nothing(store: Arc<dyn Store>) {
 // Proves: J2
 pub async fn rotating_never_overwrites(store: Arc<dyn Store>) {
     let scene = Scene::new(store);
-    let old = scene.visit(r#"{"old":1}"#).await;
-    let taken = scene.visit(r#"{"taken":1}"#).await;
+    let (old, taken) = scene.visit_and_move(r#"{"old":1}"#).await;
+    let record = scene.visitor(r#"{"taken":1}"#);
+    assert!(scene.store.create(&taken, &record).await.is_ok());
     let rotated = scene
         .store
         .rotate(&old, &taken, None, &set("a", "1"), scene.start)
@@ -205,7 +204,7 @@ pub async fn of_concurrent_rotations_of_one_key_one_is_applied(store: Arc<dyn St
 pub async fn commits_racing_a_rotation_are_kept_or_gone(store: Arc<dyn Store>) {
     let scene = Scene::new(store);
     for _ in 0..4 {
-        let (old, new) = (scene.visit("{}").await, visitor_key());
+        let (old, new) = scene.visit_and_move("{}").await;
         let answers = race((0..25).map(|n| {
             let scene = scene.clone();
             async move {
@@ -236,7 +235,7 @@ pub async fn commits_racing_a_rotation_are_kept_or_gone(store: Arc<dyn Store>) {
 pub async fn nobody_sees_both_keys_of_a_rotation_or_neither(store: Arc<dyn Store>) {
     let scene = Scene::new(store);
     for _ in 0..8 {
-        let (old, new) = (scene.visit("{}").await, visitor_key());
+        let (old, new) = scene.visit_and_move("{}").await;
         race((0..8).map(|n| {
             let scene = scene.clone();
             async move {

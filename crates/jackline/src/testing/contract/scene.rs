@@ -67,6 +67,13 @@ impl Scene {
         key
     }
 
+    /// The same, and a key to move it to.
+    pub(super) async fn visit_and_move(&self, json: &str) -> (SessionKey, SessionKey) {
+        let old = self.visit(json).await;
+        let new = key_beside(&old);
+        (old, new)
+    }
+
     pub(super) async fn create(&self, key: &SessionKey, record: &Record) {
         self.store
             .create(key, record)
@@ -341,6 +348,11 @@ pub(super) fn identity(owner: &OwnerId) -> Identity {
 /// A fresh key for a session without an owner.
 pub(super) fn visitor_key() -> SessionKey {
     SessionToken::from_random(random(), Bucket::from_random(random())).key()
+}
+
+/// A fresh key in the bucket of another: what a session is rotated to.
+pub(super) fn key_beside(old: &SessionKey) -> SessionKey {
+    SessionToken::from_random(random(), old.bucket()).key()
 }
 
 /// A fresh key for a session of `owner`.

@@ -15,10 +15,13 @@ use testkit::eventually;
 use testkit::redis::RedisServer;
 
 /// The time-out of half a second, and as much again and more for a busy machine.
-const BOUNDED: Duration = Duration::from_millis(1500);
+pub(super) const BOUNDED: Duration = Duration::from_millis(1500);
 
 /// Two seconds, and one more for a busy machine.
-const BACK: Duration = Duration::from_secs(3);
+pub(super) const BACK: Duration = Duration::from_secs(3);
+
+/// What the documentation says that the store's user needs.
+pub(super) const RIGHTS: &str = "~sess* +@read +@write +@scripting +@connection";
 
 // Proves: J7, S79
 #[tokio::test]
@@ -281,8 +284,8 @@ async fn a_redis_that_cannot_be_used_is_refused_at_start_with_what_to_do_and_wit
 
     let (error, _) = refusal("redis//:wrong-sesame@here", options()).await;
     assert!(matches!(error, RedisOpenError::Url), "{error:?}");
-    let (error, _) = refusal("rediss://:wrong-sesame@127.0.0.1", options()).await;
-    assert!(matches!(error, RedisOpenError::Unsupported), "{error:?}");
+    let (error, _) = refusal("rediss://:wrong-sesame@127.0.0.1/#insecure", options()).await;
+    assert!(matches!(error, RedisOpenError::Insecure), "{error:?}");
     let (error, _) = refusal(&right, options().prefix("no colon")).await;
     assert!(matches!(error, RedisOpenError::Prefix), "{error:?}");
     let (error, _) = refusal(&right, options().response_timeout(Duration::ZERO)).await;
@@ -309,9 +312,8 @@ async fn a_redis_that_cannot_be_used_is_refused_at_start_with_what_to_do_and_wit
 #[tokio::test]
 async fn a_user_with_no_more_rights_than_the_documentation_lists_will_do() {
     let redis = Redis::start().await;
-    let rights = "~sess* +@read +@write +@scripting +@connection";
     let mut words = vec!["ACL", "SETUSER", "web", "on", ">open-sesame"];
-    words.extend(rights.split(' '));
+    words.extend(RIGHTS.split(' '));
     let _: String = redis.ask(&words).await;
     let url = format!("redis://web:open-sesame@127.0.0.1:{}", redis.server.port());
     let store = RedisStore::connect(&url, RedisOptions::default())
@@ -342,4 +344,36 @@ async fn a_user_with_no_more_rights_than_the_documentation_lists_will_do() {
     assert_eq!(listed.sessions.len(), 1);
     store.end(&second, Some(&alice), now).await.unwrap();
     store.end_all(&alice, None, now).await.unwrap();
+}
+
+// Proves: J7, S79
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_who_wait_share_a_connection() {
+    let redis = Redis::start().await;
+    let key = redis.visitor(1, now()).await;
+    let connections = async || -> u64 {
+        let received = redis.server.info("total_connections_received").await;
+        received.unwrap().parse().unwrap()
+    };
+    let before = connections().await;
+    let store = std::sync::Arc::new(redis.connect().await);
+    redis.server.freeze();
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..1000 {
+        let store = std::sync::Arc::clone(&store);
+        waiting.spawn(async move { store.load(&key, MINUTE, now()).await.is_err() });
+    }
+    let waited = tokio::time::timeout(BOUNDED, waiting.join_all()).await;
+    let failed = waited.expect("all of them answered within the time-out");
+    assert!(failed.into_iter().all(|failed| failed));
+    redis.server.thaw();
+    let back = eventually("the stores are back by themselves", async || {
+        store.ping().await.is_ok() && redis.store.ping().await.is_ok()
+    });
+    tokio::time::timeout(BACK, back)
+        .await
+        .expect("within two seconds of the server's going on");
+    // Two stores, an attempt every second or so while Redis was frozen, and this test's own questions.
+    let more = connections().await - before;
+    assert!(more < 15, "{more}");
 }

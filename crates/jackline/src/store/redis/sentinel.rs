@@ -1,0 +1,157 @@
+//! Who the primary is, by what most of the sentinels say: one that was cut off still names the server of before. They are
+//! all asked at once, anew for every connection, so a failover needs no restart.
+
+use std::time::Duration;
+
+use redis::{Client, ConnectionInfo, RedisError, Value};
+use tokio::task::JoinSet;
+
+use super::address;
+use super::dial::{Times, connect};
+use super::open::RedisOpenError;
+use super::tls::Tls;
+
+/// The sentinels, and what they are asked for.
+#[derive(Clone)]
+pub(super) struct Sentinels {
+    clients: Vec<Client>,
+    pub(super) service: String,
+    /// How to speak to the primary, wherever it is.
+    primary: ConnectionInfo,
+    tls: Tls,
+}
+
+/// What the sentinels say.
+pub(super) struct Named {
+    pub(super) primary: (String, u16),
+    /// Whether more than half of all sentinels say so.
+    by_most: bool,
+}
+
+/// Why the sentinels name no primary.
+#[derive(Debug)]
+pub(super) enum NoPrimary {
+    /// None of those that answer knows the service.
+    Unknown,
+    /// None of them answers; what one of them did.
+    Silent {
+        at: String,
+        error: Option<RedisError>,
+    },
+}
+
+impl Sentinels {
+    pub(super) fn new(
+        sentinels: Vec<ConnectionInfo>,
+        service: String,
+        primary: ConnectionInfo,
+        tls: Tls,
+    ) -> Result<Self, RedisOpenError> {
+        let clients = sentinels.into_iter().map(|info| tls.client(info));
+        Ok(Self {
+            clients: clients.collect::<Result<_, _>>()?,
+            service,
+            primary,
+            tls,
+        })
+    }
+
+    /// A client for the server at this place.
+    pub(super) fn client(&self, (host, port): &(String, u16)) -> Client {
+        self.tls
+            .client(address::at(&self.primary, host, *port))
+            .expect("the same certificates were read at start")
+    }
+
+    /// Asks all of them. Returns as soon as more than half agree; else, when all have answered or `within` has passed, what
+    /// most of those say that did answer.
+    pub(super) async fn ask(&self, within: Duration) -> Result<Named, NoPrimary> {
+        let times = Times {
+            connect: within,
+            respond: within,
+        };
+        let mut asked = JoinSet::new();
+        for client in &self.clients {
+            let (client, service) = (client.clone(), self.service.clone());
+            asked.spawn(async move {
+                let at = client.get_connection_info().addr().to_string();
+                let answer = tokio::time::timeout(within, ask_one(&client, &service, times)).await;
+                (at, answer)
+            });
+        }
+        let mut votes: Vec<((String, u16), usize)> = Vec::new();
+        let mut reason = None;
+        while let Some(Ok((at, answer))) = asked.join_next().await {
+            match answer {
+                Ok(Ok(Some(primary))) => {
+                    let vote = match votes.iter().position(|(other, _)| *other == primary) {
+                        Some(vote) => vote,
+                        None => {
+                            votes.push((primary.clone(), 0));
+                            votes.len() - 1
+                        }
+                    };
+                    votes[vote].1 += 1;
+                    if votes[vote].1 * 2 > self.clients.len() {
+                        let by_most = true;
+                        return Ok(Named { primary, by_most });
+                    }
+                }
+                Ok(Ok(None)) => reason = Some(NoPrimary::Unknown),
+                Ok(Err(error)) => {
+                    let error = Some(error);
+                    reason = reason.or(Some(NoPrimary::Silent { at, error }));
+                }
+                Err(_) => reason = reason.or(Some(NoPrimary::Silent { at, error: None })),
+            }
+        }
+        let most = votes.into_iter().max_by_key(|(_, votes)| *votes);
+        match (most, reason) {
+            (Some((primary, _)), _) => Ok(Named {
+                primary,
+                by_most: false,
+            }),
+            (None, reason) => Err(reason.unwrap_or(NoPrimary::Unknown)),
+        }
+    }
+
+    /// Returns when more than half of the sentinels name another primary than the one at `at`. A primary that hung while
+    /// it was replaced and then went on does not know yet that it is none, and would take writes that are lost.
+    pub(super) async fn prefer_another(&self, at: &str, within: Duration) {
+        let mut every = tokio::time::interval(Duration::from_secs(1));
+        every.tick().await;
+        loop {
+            every.tick().await;
+            if let Ok(named) = self.ask(within).await
+                && named.by_most
+                && self
+                    .client(&named.primary)
+                    .get_connection_info()
+                    .addr()
+                    .to_string()
+                    != at
+            {
+                return;
+            }
+        }
+    }
+}
+
+async fn ask_one(
+    sentinel: &Client,
+    service: &str,
+    times: Times,
+) -> Result<Option<(String, u16)>, RedisError> {
+    let mut dialed = connect(sentinel, times).await?;
+    let answer: Value = redis::cmd("SENTINEL")
+        .arg("GET-MASTER-ADDR-BY-NAME")
+        .arg(service)
+        .query_async(&mut dialed.connection)
+        .await?;
+    if answer == Value::Nil {
+        return Ok(None);
+    }
+    redis::from_redis_value(answer)
+        .map(Some)
+        .map_err(RedisError::from)
+}
