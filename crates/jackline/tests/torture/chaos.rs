@@ -19,7 +19,6 @@ pub(crate) enum Fault {
     /// Stopped in whatever it is at (SIGSTOP), and let go on.
     Pause,
     /// A replica takes its place.
-    #[expect(dead_code, reason = "for engines with replicas")]
     FailOver,
 }
 

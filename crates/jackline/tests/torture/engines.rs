@@ -14,8 +14,10 @@ use testkit::redis::RedisServer;
 use crate::chaos::{Engine, Fault};
 use crate::checker::Tolerance;
 
+mod replicated;
 mod sqlite;
 
+pub(crate) use replicated::{Cluster, Sentinel};
 pub(crate) use sqlite::{Sqlite, live_in_another_process};
 
 /// Nothing that was acknowledged is ever lost.

@@ -18,7 +18,9 @@ use std::time::Duration;
 use broken::{Broken, BrokenEngine, Flaw};
 use chaos::{Run, torture};
 use checker::{Tolerance, check};
-use engines::{Encrypted, Forgetful, Memory, Postgres, Redis, RedisEverysec, Sqlite};
+use engines::{
+    Cluster, Encrypted, Forgetful, Memory, Postgres, Redis, RedisEverysec, Sentinel, Sqlite,
+};
 use fairness::everybody_gets_on;
 
 /// How often a client asks at most, where time does not end it.
@@ -70,6 +72,27 @@ async fn encryption_keeps_the_contract_while_redis_is_killed_and_paused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_that_syncs_once_a_second_keeps_it_but_for_what_is_counted() {
     let Run { verdict, .. } = torture(RedisEverysec::start().await, usize::MAX).await;
+    assert_eq!(verdict.violations, Vec::<String>::new());
+}
+
+// Proves: J2, J3, J4, J8
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_behind_sentinels_keeps_the_contract_over_failovers_but_for_what_is_counted() {
+    let Run { verdict, .. } = torture(Sentinel::start().await, usize::MAX).await;
+    assert_eq!(verdict.violations, Vec::<String>::new());
+}
+
+// Proves: J2, J3, J4, J8
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_behind_sentinels_that_insists_on_a_replica_keeps_the_contract_as_well() {
+    let Run { verdict, .. } = torture(Sentinel::start_guarded().await, usize::MAX).await;
+    assert_eq!(verdict.violations, Vec::<String>::new());
+}
+
+// Proves: J2, J3, J4, J8
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_cluster_keeps_the_contract_over_failovers_but_for_what_is_counted() {
+    let Run { verdict, .. } = torture(Cluster::start().await, usize::MAX).await;
     assert_eq!(verdict.violations, Vec::<String>::new());
 }
 
