@@ -16,13 +16,14 @@ const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// How long a statement waits for another process's transaction. Well under the engine's own time-out, so that the reason is
 /// reported rather than guessed.
-const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The same while opening, when a dozen processes may start at once.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often somebody who waits looks whether it is their turn.
-const BUSY_STEP: Duration = Duration::from_millis(1);
+/// How often somebody who waits looks whether it is their turn. A process that writes all the time gives the file free for some
+/// tens of microseconds between two commits, so whoever looks once in a millisecond may miss that a hundred times.
+const BUSY_STEP: Duration = Duration::from_micros(100);
 
 /// Why the file cannot be the session store.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,14 @@ pub enum SqliteOpenError {
         path: PathBuf,
         /// The journal that SQLite insists on.
         found: String,
+    },
+    /// The file beside it, by which processes take turns, cannot be opened.
+    #[error("cannot open {}.next: {source}; let this user write the folder", path.display())]
+    Turn {
+        /// The database.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
     },
     /// No thread could be started.
     #[error("cannot start a thread for the session store: {0}")]
@@ -137,7 +146,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-/// Lets the connection wait for other processes for `limit`, looking every millisecond.
+/// Lets the connection wait for other processes for `limit`, looking every [`BUSY_STEP`].
 ///
 /// Not `busy_timeout`: it looks eleven times in 250 ms, at ever longer intervals. Against a process that writes all the time
 /// and gives the file free for a moment between two commits, that is too seldom to be sure of a turn.
@@ -159,7 +168,7 @@ fn wait_up_to(limit: Duration, db: &mut Connection) -> rusqlite::Result<()> {
     clippy::disallowed_methods,
     reason = "there is no event to wait for: a file lock that another process gives up tells nobody"
 )]
-fn pause() {
+pub(super) fn pause() {
     std::thread::sleep(BUSY_STEP);
 }
 

@@ -5,13 +5,14 @@
 //! threads read. Several processes may share the file; every write reads what it depends on inside its own transaction.
 //!
 //! # Deployment
-//! The file, and the `-wal` and `-shm` files beside it, belong on a local disk: SQLite's locks do not hold on network file
+//! The file, and the `-wal`, `-shm` and `.next` files beside it, belong on a local disk: SQLite's locks do not hold on network file
 //! systems. Back it up with `sqlite3 sessions.db ".backup copy.db"`, not by copying the files.
 
 mod connection;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod worker;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub use connection::SqliteOpenError;
 
+use self::turn::Turn;
 use self::worker::{Reader, Writer};
 use super::{
     Admission, Admitted, Committed, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
@@ -56,7 +58,11 @@ impl SqliteStore {
     /// says what to do.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SqliteOpenError> {
         let path = connection::create(path.as_ref())?;
-        let writer = Writer::start(connection::open_writer(&path)?)?;
+        let turn = Turn::open(&path).map_err(|source| SqliteOpenError::Turn {
+            path: path.clone(),
+            source,
+        })?;
+        let writer = Writer::start(connection::open_writer(&path)?, turn)?;
         let readers = (0..READERS)
             .map(|_| Reader::start(connection::open_reader(&path)?))
             .collect::<Result<_, _>>()?;

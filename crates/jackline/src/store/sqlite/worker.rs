@@ -2,6 +2,7 @@
 //! answered with an error; nothing waits for ever, since a queue that is full is an error too.
 
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::connection::SqliteOpenError;
 use super::tables::{self, translated};
+use super::turn::Turn;
 use crate::store::{StoreError, StoreFuture};
 
 /// How many pieces of work may wait. More than that is a store that does not keep up.
@@ -38,11 +40,11 @@ struct Shared {
 }
 
 impl Writer {
-    pub(super) fn start(db: Connection) -> Result<Self, SqliteOpenError> {
+    pub(super) fn start(db: Connection, turn: Turn) -> Result<Self, SqliteOpenError> {
         let shared = Arc::<Shared>::default();
         let told = Arc::clone(&shared);
         let worker = Worker::start("jackline-sqlite-writer", move |jobs| {
-            write_batches(&db, jobs, &told)
+            write_batches(&db, &turn, jobs, &told)
         })?;
         Ok(Self { worker, shared })
     }
@@ -103,7 +105,7 @@ impl Reader {
     }
 }
 
-fn write_batches(db: &Connection, jobs: Receiver<Box<dyn Job>>, shared: &Shared) {
+fn write_batches(db: &Connection, turn: &Turn, jobs: Receiver<Box<dyn Job>>, shared: &Shared) {
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
         batch.extend(jobs.try_iter().take(BATCH - 1));
@@ -112,7 +114,7 @@ fn write_batches(db: &Connection, jobs: Receiver<Box<dyn Job>>, shared: &Shared)
         if batch.is_empty() {
             continue;
         }
-        let outcome = transact(db, &mut batch);
+        let outcome = transact(db, turn, &mut batch);
         if outcome.is_ok() {
             shared.transactions.fetch_add(1, Ordering::Relaxed);
         } else if !db.is_autocommit() {
@@ -129,8 +131,11 @@ fn write_batches(db: &Connection, jobs: Receiver<Box<dyn Job>>, shared: &Shared)
 }
 
 /// Runs a batch in one transaction, each job in a savepoint of its own.
-fn transact(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Failure> {
-    execute(db, "BEGIN IMMEDIATE")?;
+fn transact(db: &Connection, turn: &Turn, batch: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+    {
+        let _turn = turn.take()?;
+        execute(db, "BEGIN IMMEDIATE")?;
+    }
     for job in batch {
         // Whoever gave up while this transaction waited for the file, or for the jobs before, was told nothing: nothing need
         // be done.
@@ -162,6 +167,14 @@ enum Failure {
     TakenBack,
     #[error(transparent)]
     Sqlite(Arc<rusqlite::Error>),
+    #[error("cannot lock the file by which processes take turns")]
+    Turn(#[source] Arc<io::Error>),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Turn(Arc::new(error))
+    }
 }
 
 impl From<rusqlite::Error> for Failure {
