@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jackline::postgres::{PostgresOpenError, PostgresUrl, Protection};
+use jackline::postgres::{PostgresOpenError, PostgresUrl};
 
 use super::deployment::Deployment;
 use super::duration::{self, Bounds};
@@ -45,7 +45,7 @@ pub enum Keyspace {
 }
 
 pub(crate) fn read(reader: &mut Reader, deployment: Deployment) -> StoreSettings {
-    let database = read_database_url(reader, deployment);
+    let database = read_database_url(reader);
     StoreSettings {
         engine: read_engine(reader, deployment, database.as_ref()),
         database,
@@ -129,15 +129,15 @@ fn read_engine(
     engine.unwrap_or(StoreEngine::Sqlite)
 }
 
-fn read_database_url(reader: &mut Reader, deployment: Deployment) -> Option<PostgresUrl> {
+fn read_database_url(reader: &mut Reader) -> Option<PostgresUrl> {
     let text = reader.one(Setting::DATABASE_URL)?;
-    let url: PostgresUrl = match text.parse() {
-        Ok(url) => url,
+    match text.parse() {
+        Ok(url) => Some(url),
         Err(error) => {
             let (what, fix) = match error {
                 PostgresOpenError::TlsMode => (
                     "its sslmode is not one that keeps a promise: unknown, or plain text to whoever asks for it",
-                    "write sslmode=verify-full, verify-ca or require; or disable, on a network that you trust",
+                    "write sslmode=verify-full or verify-ca; or disable, on a network that you trust",
                 ),
                 PostgresOpenError::TlsFiles => (
                     "its sslrootcert, sslcert and sslkey do not fit together, or sslmode has no use for them",
@@ -150,26 +150,9 @@ fn read_database_url(reader: &mut Reader, deployment: Deployment) -> Option<Post
             };
             let why = "without its database the server could only answer 503 (D7)";
             reader.report(Setting::DATABASE_URL, what, why, fix);
-            return None;
+            None
         }
-    };
-    const FIX: &str = "write sslmode=verify-full, with sslrootcert=/path/to/ca.pem if the certificate is from an authority of your own";
-    match url.protection() {
-        Protection::Plain if deployment.is_production() => reader.report(
-            Setting::DATABASE_URL,
-            "it leads to another machine without TLS, in production",
-            "whoever is on the way reads passwords' hashes and sessions, and can write some",
-            FIX,
-        ),
-        Protection::Unauthenticated if deployment.is_production() => reader.report(
-            Setting::DATABASE_URL,
-            "its sslmode=require takes any certificate, in production",
-            "whoever is on the way can pass for the database",
-            FIX,
-        ),
-        _ => {}
     }
-    Some(url)
 }
 
 fn read_timeout(reader: &mut Reader) -> Duration {

@@ -373,39 +373,6 @@ fn the_urls_choose_where_sessions_and_users_are() {
     assert_eq!(subjects(both), ["JACKLINE_STORE"], "nobody would use Redis");
 }
 
-// Proves: J11
-#[test]
-fn production_sends_nothing_in_the_clear_to_another_machine() {
-    for (url, is_fine) in [
-        ("postgres://app:zqzqzqzq@db/app?sslmode=disable", false),
-        ("postgres://app:zqzqzqzq@db/app?sslmode=require", false),
-        (
-            "postgres://app:zqzqzqzq@127.0.0.1,db/app?sslmode=disable",
-            false,
-        ),
-        ("postgres://app:zqzqzqzq@db/app", true),
-        ("postgres://app:zqzqzqzq@db/app?sslmode=verify-full", true),
-        (
-            "postgres://app:zqzqzqzq@db/app?sslmode=verify-ca&sslrootcert=ca.pem",
-            true,
-        ),
-        ("postgres://app:zqzqzqzq@127.0.0.1/app", true),
-        ("postgres://app:zqzqzqzq@%2Frun%2Fpostgresql/app", true),
-    ] {
-        assert!(development(&[("DATABASE_URL", url)]).is_ok(), "{url}");
-        match production(&[("DATABASE_URL", url)]) {
-            Ok(_) => assert!(is_fine, "{url}"),
-            Err(mistakes) => {
-                assert!(!is_fine, "{url}: {mistakes}");
-                assert!(mistakes.concern("DATABASE_URL"));
-                let text = mistakes.to_string();
-                assert!(text.contains("sslmode=verify-full"), "{text}");
-                assert!(!text.contains("zqzqzqzq"), "{text}");
-            }
-        }
-    }
-}
-
 // Proves: J5
 #[test]
 fn defaults_shrink_to_fit_what_is_set() {

@@ -72,7 +72,7 @@ pub enum PostgresOpenError {
     Url,
     /// The URL's `sslmode` is unknown, or lets others choose.
     #[error(
-        "sslmode in the PostgreSQL URL is verify-full, verify-ca or require, or disable on a network that you trust; prefer and \
+        "sslmode in the PostgreSQL URL is verify-full or verify-ca, or disable on a network that you trust; prefer and \
          allow are plain text to whoever asks for it"
     )]
     TlsMode,

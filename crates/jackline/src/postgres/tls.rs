@@ -1,6 +1,6 @@
 //! Who is at the other end: TLS as the `sslmode` of an address asks for it. What an address does not say is strict: another
 //! machine must show a certificate for its name. `prefer` and `allow` are not known here, since with them whoever sits in
-//! between decides.
+//! between decides; and `require` is `verify-full`, since encryption to whoever answers keeps nobody out.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,6 @@ pub enum Protection {
     Local,
     /// Nothing: everybody on the way reads passwords and sessions.
     Plain,
-    /// It is encrypted, but the other end may be anybody.
-    Unauthenticated,
     /// It is encrypted, and the other end has shown a certificate.
     Authenticated,
 }
@@ -48,7 +46,6 @@ enum Mode {
     #[default]
     Unsaid,
     Disable,
-    Require,
     VerifyCa,
     VerifyFull,
 }
@@ -64,9 +61,8 @@ impl Tls {
             "sslmode" => {
                 self.mode = match value {
                     "disable" => Mode::Disable,
-                    "require" => Mode::Require,
                     "verify-ca" => Mode::VerifyCa,
-                    "verify-full" => Mode::VerifyFull,
+                    "verify-full" | "require" => Mode::VerifyFull,
                     _ => return Some(Err(PostgresOpenError::TlsMode)),
                 };
             }
@@ -103,8 +99,7 @@ impl Tls {
         match self.mode {
             _ if is_local(config) => Protection::Local,
             Mode::Unsaid | Mode::Disable => Protection::Plain,
-            Mode::Require if self.roots.is_none() => Protection::Unauthenticated,
-            Mode::Require | Mode::VerifyCa | Mode::VerifyFull => Protection::Authenticated,
+            Mode::VerifyCa | Mode::VerifyFull => Protection::Authenticated,
         }
     }
 
@@ -118,17 +113,12 @@ impl Tls {
             Some(file) => read_roots(file)?,
             None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
         };
-        // As libpq has it: `require` looks at the certificate if an authority is named.
-        let anybody = self.mode == Mode::Require && self.roots.is_none();
         let builder = if self.mode == Mode::VerifyFull {
             builder.with_root_certificates(roots)
         } else {
             builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Lax {
-                    roots: (!anybody).then_some(roots),
-                    provider,
-                }))
+                .with_custom_certificate_verifier(Arc::new(AnyName { roots, provider }))
         };
         let config = match (&self.certificate, &self.key) {
             (Some(certificate), Some(key)) => {
@@ -182,15 +172,14 @@ fn unreadable(file: &Path) -> PostgresOpenError {
     }
 }
 
-/// Less than a whole check: without a look at the name, or without any look at all.
+/// Less than a whole check: without a look at the name.
 #[derive(Debug)]
-struct Lax {
-    /// The authorities that count; without them anybody will do.
-    roots: Option<RootCertStore>,
+struct AnyName {
+    roots: RootCertStore,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Lax {
+impl ServerCertVerifier for AnyName {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -199,15 +188,13 @@ impl ServerCertVerifier for Lax {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Some(roots) = &self.roots {
-            verify_server_cert_signed_by_trust_anchor(
-                &ParsedCertificate::try_from(end_entity)?,
-                roots,
-                intermediates,
-                now,
-                self.provider.signature_verification_algorithms.all,
-            )?;
-        }
+        verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(end_entity)?,
+            &self.roots,
+            intermediates,
+            now,
+            self.provider.signature_verification_algorithms.all,
+        )?;
         Ok(ServerCertVerified::assertion())
     }
 

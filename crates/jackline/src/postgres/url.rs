@@ -14,8 +14,8 @@ use super::tls::{Protection, Tls};
 
 /// `postgres://user:password@host:5432/database`, parsed. Of several hosts, separated by commas, the first that answers is used.
 ///
-/// The option `sslmode` is `disable`, `require` (encrypted, to whoever answers), `verify-ca` (whose certificate is from a trusted
-/// authority) or `verify-full` (and is for this host). Without it, a connection to this machine is plain and every other is
+/// The option `sslmode` is `disable`, `verify-ca` (to a server whose certificate is from a trusted authority) or `verify-full` (and is for
+/// this host); `require`, which many a provider writes, is `verify-full` here. Without it, a connection to this machine is plain and every other is
 /// `verify-full`. `sslrootcert` names a file with the authorities that are trusted, instead of those that browsers trust;
 /// `sslcert` and `sslkey` are the client's own. All are PEM. `prefer` and `allow` are refused: they are plain text to whoever
 /// asks for it.
