@@ -34,6 +34,11 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         why: "the store for PostgreSQL is tested on a real one; whatever cluster the package starts is left alone",
     },
     Tool {
+        binary: "kill",
+        package: "procps",
+        why: "servers are paused and ended under the tests",
+    },
+    Tool {
         binary: "curl",
         package: "curl",
         why: "the documented commands are tested word for word",

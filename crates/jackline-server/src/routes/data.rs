@@ -59,9 +59,10 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
     }
 }
 
-/// What no patch may set: the identity's names in the worlds that sessions are shared with, and what JavaScript's session
-/// objects, or any object, have themselves.
+/// What no patch may set: the identity's names in the worlds that sessions are shared with, what JavaScript's session
+/// objects, or any object, have themselves, and what says that data is encrypted: it alone would make a session unreadable.
 const RESERVED: &[&str] = &[
+    "jackline:encrypted",
     "userId",
     "username",
     "loginAt",

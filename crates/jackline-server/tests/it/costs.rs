@@ -43,10 +43,9 @@ fn a_read_costs_one_round_trip_renewal_included_and_a_write_one_more() {
         })
     });
     assert_eq!(renewed.min(), Some(1));
-    assert_eq!(
-        round_trips(&on, || assert_eq!(browser.get("/views").status, 200)),
-        2
-    );
+    let written =
+        (0..8).map(|_| round_trips(&on, || assert_eq!(browser.get("/views").status, 200)));
+    assert_eq!(written.min(), Some(2));
     assert_eq!(
         round_trips(&on, || assert_eq!(browser.get("/").status, 200)),
         0,

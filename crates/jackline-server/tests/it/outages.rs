@@ -4,7 +4,13 @@ use serde_json::json;
 use ureq::http::Method;
 
 use crate::browser::Browser;
-use crate::stores::{on_own_postgres, on_redis, on_sqlite};
+use crate::stores::{block_on, on_own_postgres, on_redis, on_sqlite};
+
+fn until_ready(browser: &mut Browser<'_>) {
+    block_on(testkit::eventually("the server is ready", async || {
+        browser.get("/readyz").status == 200
+    }));
+}
 
 // Proves: J7, S79, D7
 #[test]
@@ -26,7 +32,7 @@ fn a_store_that_is_away_means_503_and_nobody_is_logged_out() {
         program.wait_for_event("store_unavailable");
 
         on.start_again();
-        while browser.get("/readyz").status != 200 {}
+        until_ready(&mut browser);
         // That Redis saved nothing: the session is gone with it, and its owner is a stranger.
         let kept = on.postgres.is_some();
         let status = browser.get("/profile").status;
@@ -47,7 +53,7 @@ fn a_store_that_hangs_means_503_and_the_session_is_there_afterwards() {
         on.freeze();
         assert_eq!(browser.get("/profile").status, 503);
         on.thaw();
-        while browser.get("/readyz").status != 200 {}
+        until_ready(&mut browser);
         assert_eq!(browser.get("/profile").status, 200);
     }
 }

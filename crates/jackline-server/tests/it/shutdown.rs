@@ -1,4 +1,4 @@
-//! Stopping: nobody new is let in, what is under way is finished within a limit, and the status says whether it was.
+//! Stopping: nobody new is let in, what is under way is finished within a limit, and the event says what was not.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -72,13 +72,20 @@ impl Delta {
         self.ops.insert(name.into(), Op::Remove);
     }
 
-    /// Adds to a member. An increment of a member that this delta already sets or increments is not expressible in one
-    /// operation; the caller commits the first before it asks for the second.
+    /// Adds to a member; adding to it twice is adding the sum. An increment of a member that this delta already sets or removes
+    /// is not expressible in one operation; the caller commits the first before it asks for the second.
     ///
     /// Says whether the operation was taken.
     pub fn increment(&mut self, name: impl Into<String>, by: i64) -> bool {
         match self.ops.entry(name.into()) {
-            indexmap::map::Entry::Occupied(_) => false,
+            indexmap::map::Entry::Occupied(mut slot) => match slot.get_mut() {
+                Op::Increment(so_far) => {
+                    let sum = so_far.checked_add(by);
+                    *so_far = sum.unwrap_or(*so_far);
+                    sum.is_some()
+                }
+                Op::Set(_) | Op::Remove => false,
+            },
             indexmap::map::Entry::Vacant(slot) => {
                 slot.insert(Op::Increment(by));
                 true

@@ -6,14 +6,16 @@
 //! them without waiting for their answers. Deliberately not a pool that lends connections out: a caller that gives up
 //! would have to hand back one that is still busy, and at the limit callers would wait here instead of on the wire.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 use tokio_postgres::{Client, Config, Error, Row, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -99,13 +101,15 @@ impl<T: Tables> Link<T> {
         statement: fn(&T) -> &Statement,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Failure> {
+        let hidden: Vec<_> = params.iter().map(|param| Hidden(*param)).collect();
+        let params: Vec<_> = hidden.iter().map(|param| param as _).collect();
         let mut replace = None;
         let answer = tokio::time::timeout(self.response_timeout, async {
             let live = self.live().await?;
             replace = Some(Arc::clone(&live.replace));
             let _under_way = UnderWay::begin(&live.under_way);
             self.sent.fetch_add(1, Ordering::Relaxed);
-            let answer = live.client.query(statement(&live.tables), params).await;
+            let answer = live.client.query(statement(&live.tables), &params).await;
             answer.map_err(|error| {
                 let failure = Failure::from(&error);
                 if asks_for_another_connection(&failure) {
@@ -182,6 +186,37 @@ impl<T> Drop for Link<T> {
     }
 }
 
+/// A parameter. The client logs all of them at DEBUG, as they print themselves, and they are data of sessions and hashes of
+/// passwords (J6).
+struct Hidden<'a>(&'a (dyn ToSql + Sync));
+
+impl fmt::Debug for Hidden<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("hidden")
+    }
+}
+
+type Encoded = Result<IsNull, Box<dyn StdError + Sync + Send>>;
+
+impl ToSql for Hidden<'_> {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Encoded {
+        self.0.to_sql_checked(ty, out)
+    }
+
+    /// The parameter itself is asked when it is encoded.
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn to_sql_checked(&self, ty: &Type, out: &mut BytesMut) -> Encoded {
+        self.0.to_sql_checked(ty, out)
+    }
+
+    fn encode_format(&self, ty: &Type) -> Format {
+        self.0.encode_format(ty)
+    }
+}
+
 struct UnderWay<'a>(&'a AtomicUsize);
 
 impl<'a> UnderWay<'a> {
@@ -229,8 +264,7 @@ async fn keep<T: Tables>(
                 }
             },
         };
-        let replace = Arc::clone(&dialed.replace);
-        let retired = Retired(dialed.driver);
+        let (replace, driver) = (Arc::clone(&dialed.replace), dialed.driver);
         publish.send_replace(State::Up(Arc::new(Live {
             client: dialed.client,
             tables: dialed.tables,
@@ -249,22 +283,22 @@ async fn keep<T: Tables>(
         }
         publish.send_replace(State::Connecting);
         // What others wait for on it may still be answered within their time-out.
-        tokio::spawn(retired.after(dialer.response_timeout));
+        tokio::spawn(driver.stop_after(dialer.response_timeout));
     }
 }
 
-/// The task that drives a connection. It ends when this is dropped, or the client and its last answer is there.
-struct Retired(AbortHandle);
+/// The task that drives a connection. It ends when this is dropped, whatever the server does.
+struct Driver(AbortHandle);
 
-impl Retired {
-    async fn after(self, grace: Duration) {
+impl Driver {
+    async fn stop_after(self, grace: Duration) {
         let mut every = tokio::time::interval(grace);
         every.tick().await;
         every.tick().await;
     }
 }
 
-impl Drop for Retired {
+impl Drop for Driver {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -313,7 +347,7 @@ pub(super) struct Dialer {
 pub(super) struct Dialed<T> {
     client: Client,
     tables: T,
-    driver: AbortHandle,
+    driver: Driver,
     /// Told when the connection closes.
     replace: Arc<Notify>,
 }
@@ -321,7 +355,7 @@ pub(super) struct Dialed<T> {
 /// A fresh connection.
 pub(super) struct Connected {
     pub(super) client: Client,
-    driver: AbortHandle,
+    driver: Driver,
     replace: Arc<Notify>,
 }
 
@@ -349,7 +383,7 @@ impl Dialer {
         });
         Ok(Connected {
             client,
-            driver: driver.abort_handle(),
+            driver: Driver(driver.abort_handle()),
             replace,
         })
     }
@@ -372,5 +406,17 @@ impl Dialer {
             driver: connected.driver,
             replace: connected.replace,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Proves: J6
+    #[test]
+    fn a_parameter_does_not_print_itself() {
+        let hash: &(dyn ToSql + Sync) = &"$argon2id$v=19$m=19456";
+        assert_eq!(format!("{:?}", Hidden(hash)), "hidden");
     }
 }

@@ -218,8 +218,9 @@ impl Shared {
         let ended = tokio::spawn(ending.in_current_span())
             .await
             .map_err(|_| SessionError::Unavailable)??;
-        if ended == Ended::Replaced {
-            // It lives on under another token, which the browser has: to say that its owner is logged out would be a lie (J2).
+        if ended == Ended::Replaced || (ended == Ended::Absent && self.is_slow(state)) {
+            // It lives on under another token, which the browser has, or may: to say that its owner is logged out would be a lie
+            // (J2).
             return Err(SessionError::Ended);
         }
         outcome.logged_out = true;

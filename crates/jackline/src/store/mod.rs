@@ -22,6 +22,8 @@
 //! Run [`jackline::testing`](crate::testing) against an implementation: it is this contract as tests.
 
 pub(crate) mod codec;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod doubt;
 #[cfg(feature = "encryption")]
 pub mod encrypted;
 pub mod memory;

@@ -32,6 +32,18 @@ fn slow_site(policy: Option<jackline::lifecycle::Policy>) -> (Site, Gate) {
             Ok::<_, SessionError>("logged in")
         })
     };
+    let slow_counting_login = {
+        let gate = gate.clone();
+        get(move |session: Session| async move {
+            let attempt = session.begin_login(&owner("alice")).await?;
+            session.log_in(attempt, "alice", Role::user())?;
+            for _ in 0..2 {
+                session.increment("views", 1).await?;
+            }
+            gate.pass().await;
+            Ok::<_, SessionError>("logged in")
+        })
+    };
     let slow_count = {
         let gate = gate.clone();
         get(move |session: Session| async move {
@@ -63,6 +75,7 @@ fn slow_site(policy: Option<jackline::lifecycle::Policy>) -> (Site, Gate) {
         .route("/slow-step-up", page(Session::step_up))
         .route("/slow-logout", page(Session::log_out))
         .route("/slow-login", slow_login)
+        .route("/slow-counting-login", slow_counting_login)
         .route("/slow-count", slow_count)
         .route("/stubborn-count", stubborn_count);
     let policy = policy.unwrap_or_default();
@@ -175,7 +188,7 @@ async fn a_read_that_lost_to_the_end_of_its_session_passes_and_sets_no_cookie() 
 
 // Proves: J2, J10
 #[tokio::test]
-async fn a_login_under_way_ends_the_session_it_came_with_even_if_that_has_moved() {
+async fn a_login_under_way_wins_even_if_the_session_it_came_with_has_moved() {
     let (site, gate) = slow_site(None);
     let mut visitor = site.browser();
     visitor.submit("/set?cart=full").await;
@@ -185,6 +198,8 @@ async fn a_login_under_way_ends_the_session_it_came_with_even_if_that_has_moved(
     let answer = end(&gate, running).await;
     visitor.receive(&answer);
     assert_eq!(visitor.user().await.as_deref(), Some("alice"));
+    // The store knows that the old key gave way, and not to which. What lives on there is nobody's.
+    assert_eq!(moved.data().await, json!({ "cart": "full" }));
     assert_eq!(moved.user().await, None);
 }
 
@@ -222,6 +237,19 @@ async fn what_moves_along_at_login_is_what_the_store_holds_at_that_moment() {
         visitor.data().await,
         json!({ "cart": "fuller", "wish": "list", "from": "the slow login" })
     );
+}
+
+// Proves: J3
+#[tokio::test]
+async fn what_is_counted_during_a_login_is_added_to_what_others_have_counted_meanwhile() {
+    let (site, gate) = slow_site(Some(carrying()));
+    let mut visitor = site.browser();
+    visitor.get("/views").await;
+    let running = begin(&visitor, &gate, "/slow-counting-login").await;
+    visitor.get("/views").await;
+    let answer = end(&gate, running).await;
+    visitor.receive(&answer);
+    assert_eq!(visitor.data().await, json!({ "views": 4 }));
 }
 
 // Proves: J10
@@ -328,6 +356,21 @@ async fn a_logout_that_lost_to_a_new_token_does_not_claim_to_have_ended_the_sess
         assert_eq!(alice.user().await.as_deref(), Some("alice"), "{ending}");
         assert!(alice.post("/logout").await.removes_cookie());
     }
+}
+
+// Proves: J2, J10
+#[tokio::test]
+async fn nor_does_a_logout_that_outlasted_the_memory_of_that() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await;
+    let running = begin(&alice, &gate, "/slow-logout").await;
+    alice.submit("/rotate").await;
+    site.wait(Duration::from_secs(61));
+    let answer = end(&gate, running).await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert!(answer.keeps_cookie(), "{answer:?}");
+    assert_eq!(answer.header("clear-site-data"), None);
+    assert_eq!(alice.user().await.as_deref(), Some("alice"));
 }
 
 // Proves: J10

@@ -32,6 +32,7 @@ use tokio_postgres::types::ToSql;
 
 use self::row::{Changes, Columns, key_bytes, key_from};
 use self::tables::Sessions;
+use super::doubt::Doubt;
 use super::{
     Admission, Admitted, Committed, CorruptRecord, Cursor, Durability, Ended, Epoch, Listed,
     Loaded, Page, REPLACED_KEPT, Store, StoreError, StoreFuture,
@@ -45,9 +46,13 @@ pub use crate::postgres::{PostgresOpenError, PostgresOptions, PostgresUrl};
 /// How long an epoch is remembered: longer than any login takes.
 const EPOCH_KEPT: Duration = Duration::from_secs(3600);
 
+/// Classes of errors after which a write that needs no room proves nothing: resources, the system, and what it names no better.
+const OUT_OF_ROOM: [&str; 3] = ["53", "58", "XX"];
+
 /// Sessions in PostgreSQL.
 pub struct PostgresStore {
     link: Link<Sessions>,
+    doubt: Doubt,
 }
 
 impl PostgresStore {
@@ -76,7 +81,10 @@ impl PostgresStore {
         options: PostgresOptions,
     ) -> Result<Self, PostgresOpenError> {
         let link = Link::open(url, &options).await?;
-        Ok(Self { link })
+        Ok(Self {
+            link,
+            doubt: Doubt::default(),
+        })
     }
 
     /// How many statements were sent since the store was opened. Each is one round trip.
@@ -90,7 +98,7 @@ impl PostgresStore {
         let columns = Columns::of(record);
         let mut params: Vec<&(dyn ToSql + Sync)> = vec![&key];
         params.extend(columns.params());
-        self.link.ask(|s| &s.create, &params).await?;
+        self.ask(|s| &s.create, &params).await?;
         Ok(())
     }
 
@@ -199,7 +207,7 @@ impl PostgresStore {
     }
 
     async fn epoch(&self, owner: &OwnerId) -> Result<Epoch, StoreError> {
-        let rows = self.link.ask(|s| &s.epoch, &[&owner.as_str()]).await?;
+        let rows = self.ask(|s| &s.epoch, &[&owner.as_str()]).await?;
         rows.first()
             .map_or(Ok(Epoch::default()), |row| row::number(row, 0).map(Epoch))
     }
@@ -219,7 +227,7 @@ impl PostgresStore {
             &key.as_slice(),
             &limit,
         ];
-        let rows = self.link.ask(|s| &s.list, &params).await?;
+        let rows = self.ask(|s| &s.list, &params).await?;
         let found = rows.iter().take(page.limit as usize).map(|row| {
             let key = key_from(row::get(row, 0)?)?;
             Ok((key, row::record(row, 1)?))
@@ -258,8 +266,13 @@ impl PostgresStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        // Ends a session that cannot be: the server refuses that when it takes no writes, and otherwise does nothing.
-        self.end(&[], UnixMs::default()).await.map(drop)
+        let Some(failed) = self.doubt.pending() else {
+            // Ends a session that cannot be: the server refuses that when it takes no writes, and otherwise does nothing.
+            return self.end(&[], UnixMs::default()).await.map(drop);
+        };
+        self.one(|s| &s.probe, &[]).await?;
+        self.doubt.settle(failed);
+        Ok(())
     }
 
     async fn one(
@@ -267,8 +280,22 @@ impl PostgresStore {
         statement: fn(&Sessions) -> &tokio_postgres::Statement,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, StoreError> {
-        let mut rows = self.link.ask(statement, params).await?;
+        let mut rows = self.ask(statement, params).await?;
         rows.pop().ok_or_else(|| Failure::Unexpected.into())
+    }
+
+    async fn ask(
+        &self,
+        statement: fn(&Sessions) -> &tokio_postgres::Statement,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, StoreError> {
+        let answer = self.link.ask(statement, params).await;
+        if let Err(Failure::Refused(code)) = &answer
+            && OUT_OF_ROOM.iter().any(|class| code.starts_with(class))
+        {
+            self.doubt.raise();
+        }
+        Ok(answer?)
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) struct Sessions {
     pub(super) list: Statement,
     pub(super) end_all: Statement,
     pub(super) reclaim: Statement,
+    pub(super) probe: Statement,
 }
 
 impl Tables for Sessions {
@@ -24,7 +25,7 @@ impl Tables for Sessions {
     /// All of them, in one round trip.
     async fn prepare(client: &Client, schema: &Schema) -> Result<Self, Error> {
         let prepare = async |sql| client.prepare(&schema.put_into(sql)).await;
-        let (create, load, change, admit, end, epoch, list, end_all, reclaim) = tokio::try_join!(
+        let (create, load, change, admit, end, epoch, list, end_all, reclaim, probe) = tokio::try_join!(
             prepare("SELECT jackline.insert_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
             prepare("SELECT * FROM jackline.load($1, $2, $3)"),
             prepare("SELECT * FROM jackline.change($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
@@ -41,6 +42,7 @@ impl Tables for Sessions {
             ),
             prepare("SELECT jackline.end_all($1, $2, $3)"),
             prepare("SELECT jackline.reclaim($1, $2, $3)"),
+            prepare("SELECT jackline.probe()"),
         )?;
         Ok(Self {
             create,
@@ -52,6 +54,7 @@ impl Tables for Sessions {
             list,
             end_all,
             reclaim,
+            probe,
         })
     }
 }

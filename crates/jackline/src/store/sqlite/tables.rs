@@ -247,12 +247,12 @@ pub(super) fn reclaim(db: &Connection, limit: u32, now: UnixMs) -> Result<u64> {
 
 /// Takes the lock that every write takes, and if one has `failed`, writes as much as many a session measures.
 pub(super) fn probe(db: &Connection, failed: bool) -> Result<()> {
-    let statement = match failed {
-        true => "INSERT INTO probe (filler) VALUES (zeroblob(65536))",
-        // Usually there is none, and nothing is written.
-        false => "DELETE FROM probe",
-    };
-    db.prepare_cached(statement)?.execute([])?;
+    // Usually there is none, and nothing is written.
+    db.prepare_cached("DELETE FROM probe")?.execute([])?;
+    if failed {
+        db.prepare_cached("INSERT INTO probe (filler) VALUES (zeroblob(65536))")?
+            .execute([])?;
+    }
     Ok(())
 }
 

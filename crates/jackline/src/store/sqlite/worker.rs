@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::connection::SqliteOpenError;
 use super::tables::{self, translated};
 use super::turn::Turn;
+use crate::store::doubt::Doubt;
 use crate::store::{StoreError, StoreFuture};
 
 /// How many pieces of work may wait. More than that is a store that does not keep up.
@@ -35,8 +36,7 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Shared {
     transactions: AtomicU64,
-    /// A write has failed, and none has shown since that there is room again.
-    failing: AtomicBool,
+    doubt: Doubt,
 }
 
 impl Writer {
@@ -63,16 +63,17 @@ impl Writer {
 }
 
 impl Writer {
-    /// Whether the file would take a write. If one has failed, a small one that happens to find room proves nothing, so a larger
-    /// one is tried.
+    /// Whether the file would take a write. If one has failed, a larger one is tried.
     pub(super) fn probe<'a>(&self) -> StoreFuture<'a, ()> {
         let shared = Arc::clone(&self.shared);
-        let failing = shared.failing.load(Ordering::Relaxed);
-        let probe = self.worker.submit(move |db| tables::probe(db, failing));
+        let failed = shared.doubt.pending();
+        let probe = self
+            .worker
+            .submit(move |db| tables::probe(db, failed.is_some()));
         Box::pin(async move {
             probe.await?;
-            if failing {
-                shared.failing.store(false, Ordering::Relaxed);
+            if let Some(failed) = failed {
+                shared.doubt.settle(failed);
             }
             Ok(())
         })
@@ -122,7 +123,7 @@ fn write_batches(db: &Connection, turn: &Turn, jobs: Receiver<Box<dyn Job>>, sha
             let _ = execute(db, "ROLLBACK");
         }
         if outcome.is_err() || batch.iter().any(|job| job.is_unavailable()) {
-            shared.failing.store(true, Ordering::Relaxed);
+            shared.doubt.raise();
         }
         for job in batch {
             job.answer(outcome.clone());

@@ -156,6 +156,7 @@ async fn a_full_disk_refuses_writes_whole_and_still_ends_sessions() {
         store.load(&key, MINUTE, now).await,
         Ok(Loaded::Live { .. })
     ));
+    unavailable(store.ping()).await;
     assert_eq!(store.end_all(&alice, None, now).await.unwrap(), 1);
 
     server.limit_files(None);

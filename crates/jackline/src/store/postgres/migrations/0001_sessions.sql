@@ -363,3 +363,12 @@ BEGIN
     RETURN gone;
 END
 $$;
+
+-- Fails if there is no room for a session, and leaves none.
+CREATE FUNCTION jackline.probe() RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    INSERT INTO jackline.sessions (key, started, seen, idle, ends, version, meta, member_names, member_values)
+    VALUES ('', 0, 0, 0, 0, 0, repeat('x', 1500), '{}', '{}');
+    DELETE FROM jackline.sessions AS s WHERE s.key = '';
+END
+$$;
