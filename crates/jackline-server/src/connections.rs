@@ -13,7 +13,7 @@ use axum::extract::ConnectInfo;
 use axum::http::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::ending_body::EndingBody;
 use crate::error::ApiError;
 use crate::lingering::{Lingering, Unread};
 
@@ -117,8 +118,13 @@ pub(crate) struct CutOff {
     pub(crate) by_operator: bool,
 }
 
-/// Gives up on a request whose client sends its body drop by drop: nothing else takes nearly as long.
+/// Gives up on a request whose client sends its body drop by drop: nothing else takes nearly as long. The body ends too, since what
+/// reads it may go on when this has given up.
 pub(crate) async fn within_patience(request: axum::extract::Request, next: Next) -> Response {
+    let request = request.map(|body| match body.is_end_stream() {
+        true => body,
+        false => Body::new(EndingBody::new(body, REQUEST_PATIENCE)),
+    });
     match tokio::time::timeout(REQUEST_PATIENCE, next.run(request)).await {
         Ok(response) => response,
         Err(_) => ApiError::TooSlow.into_response(),

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 mod connections;
+mod ending_body;
 pub mod error;
 mod lingering;
 pub mod logging;

@@ -110,10 +110,12 @@ async fn keep_demo_user(
         }
         return Ok(());
     }
-    if let Some(id) = users.remove_demo_user().await? {
+    if let Some(id) = users.demo_user().await? {
+        // Its sessions first: should this fail, the next start finds the user again and goes on.
         engine
             .end_all(&OwnerId::new(id.as_str())?, "demo_user_removed")
             .await?;
+        users.remove_demo_user().await?;
         tracing::warn!("the demo user was removed: production has none");
     }
     Ok(())

@@ -179,6 +179,14 @@ fn postgres_options(timeout: Duration) -> PostgresOptions {
 /// # Errors
 /// If they cannot be opened; the message says which file or database.
 pub async fn open_users(config: &Config) -> anyhow::Result<Users> {
+    let users = open_table(config).await?;
+    Ok(match config.deployment.is_production() {
+        true => users.without_demo_user(),
+        false => users,
+    })
+}
+
+async fn open_table(config: &Config) -> anyhow::Result<Users> {
     if let Some(url) = &config.store.database {
         let users = PostgresUsers::connect(url, postgres_options(config.store.timeout)).await;
         let users = users.with_context(|| {

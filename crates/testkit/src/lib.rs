@@ -12,21 +12,26 @@ mod process;
 pub mod redis;
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How often a condition is looked at, and how long at most until it is given up.
 const EVERY: Duration = Duration::from_millis(5);
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A loopback port that nobody listens on. Between this call and its use another process may take it; a server that cannot
+/// A loopback port that nobody listens on, and that the system gives to no connection either: those begin at 32,768. Between this call and its use another process may take it; a server that cannot
 /// listen then ends at once, and its test fails rather than talking to a stranger.
 #[must_use]
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Every process begins somewhere else.
+        let n = std::process::id().wrapping_mul(7919) + TRIED.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + (n % 10_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits until `condition` holds, looking again and again.

@@ -32,6 +32,8 @@ const DEMO_NAME: &str = "alice";
 #[derive(Debug, Clone)]
 pub struct Users {
     table: Arc<dyn UserTable>,
+    /// Whether the demo user, whose password is public, may log in.
+    demo: bool,
 }
 
 /// Why the users could not be read or changed.
@@ -71,6 +73,17 @@ impl Users {
     pub fn new(table: impl UserTable) -> Self {
         Self {
             table: Arc::new(table),
+            demo: true,
+        }
+    }
+
+    /// The same without the demo user: whoever tries its published password finds nobody. For production, also while a server in
+    /// development shares the table and puts it back.
+    #[must_use]
+    pub fn without_demo_user(self) -> Self {
+        Self {
+            demo: false,
+            ..self
         }
     }
 
@@ -96,6 +109,7 @@ impl Users {
     /// [`UsersError::Unavailable`], or [`UsersError::Corrupt`] if the stored hash or role makes no sense.
     pub async fn credentials(&self, id: &UserId) -> Result<Option<Credentials>, UsersError> {
         let found = self.find("read credentials", By::Id(id.as_str())).await?;
+        let found = found.filter(|user| self.demo || !user.demo);
         found.map(Credentials::try_from).transpose()
     }
 
@@ -257,9 +271,19 @@ impl Users {
         self.table.find(By::Id(DEMO_ID)).await.map(drop)
     }
 
-    /// Removes the demo user if it still has its published password, and says whose sessions must end then.
+    /// The demo user, if there is one with its published password still.
     ///
-    /// Production calls this before it serves: the data folder may come from a developer's machine.
+    /// # Errors
+    ///
+    /// [`UsersError::Unavailable`].
+    pub async fn demo_user(&self) -> Result<Option<UserId>, UsersError> {
+        let found = self.table.find(By::Id(DEMO_ID)).await?;
+        Ok(found.filter(|user| user.demo).map(|user| user.id))
+    }
+
+    /// Removes the demo user if it still has its published password, and says who it was.
+    ///
+    /// Production calls this before it serves, once its sessions have ended: the data folder may come from a developer's machine.
     ///
     /// # Errors
     ///

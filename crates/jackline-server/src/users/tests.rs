@@ -211,8 +211,12 @@ async fn the_demo_user_is_added_once_and_removed_while_its_password_is_public() 
         let id = users.find_id("alice").await.unwrap().unwrap();
         assert_eq!(id.as_str(), "user-1001");
         assert_eq!(users.credentials(&id).await.unwrap().unwrap().hash, hash(1));
+        assert_eq!(users.demo_user().await.unwrap(), Some(id.clone()));
+        let production = users.clone().without_demo_user();
+        assert!(production.credentials(&id).await.unwrap().is_none());
         assert_eq!(users.remove_demo_user().await.unwrap(), Some(id));
         assert_eq!(users.remove_demo_user().await.unwrap(), None);
+        assert_eq!(users.demo_user().await.unwrap(), None);
         assert_eq!(users.find_id("alice").await.unwrap(), None);
     })
     .await;

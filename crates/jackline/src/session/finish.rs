@@ -18,6 +18,10 @@ use crate::token::{SessionKey, SessionToken};
 /// takes to the browser, which nothing can call back.
 const SIGHTING_GOOD: Duration = Duration::from_millis(2);
 
+/// How long after its first look at a dead session a request still removes its cookie. To remove it is a courtesy, and a browser that
+/// has been given another cookie in between must keep that one.
+const COURTESY: Duration = Duration::from_secs(2);
+
 /// The renewal step of a load that is no use of the session.
 const NO_RENEWAL: Duration = Duration::MAX;
 
@@ -156,8 +160,11 @@ impl Shared {
         let Presented::Token { token, .. } = &self.presented else {
             return false;
         };
+        if self.context.clock.now().since(state.loaded) > COURTESY {
+            return false;
+        }
         let seen = self.look_again(&token.key(), state).await;
-        !self.is_slow(state) && matches!(seen, Ok(None | Some(Loaded::Absent)))
+        matches!(seen, Ok(None | Some(Loaded::Absent)))
     }
 
     /// Fails if the browser may have got somebody's session in the place of the dead one that it presented: a visitor's must not take

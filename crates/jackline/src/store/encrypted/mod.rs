@@ -283,12 +283,19 @@ impl EncryptedStore {
 
     async fn list(&self, owner: &OwnerId, page: Page, now: UnixMs) -> Result<Listed, StoreError> {
         let Listed { sessions, next } = self.inner.list(owner, page, now).await?;
-        let opened = sessions.into_iter().filter_map(|(key, record)| {
-            let opened = self.opened(&key, record).transpose()?;
-            Some(opened.map(|record| (key, record)))
+        let opened = sessions.into_iter().filter_map(|(key, mut record)| {
+            match self.keys.open(&key, &record.data) {
+                Ok(data) => record.data = data?,
+                // One session that cannot be opened must not hide the others from their owner, who may want to end it.
+                Err(error) => {
+                    tracing::warn!(store = self.name(), session = %key.handle(), %error, "a session is listed without its data");
+                    record.data.clear();
+                }
+            }
+            Some((key, record))
         });
         Ok(Listed {
-            sessions: opened.collect::<Result<_, _>>()?,
+            sessions: opened.collect(),
             next,
         })
     }
