@@ -330,6 +330,9 @@ impl std::error::Error for CookieMistakes {}
 mod tests {
     use super::*;
 
+    /// Beside 4 octets of `s%3A`, 35 of a token, a dot, and 129 of a signature: 4096 in all (RFC 6265bis, section 5.6).
+    const LONGEST_NAME: usize = 3927;
+
     fn text(header: &HeaderValue) -> &str {
         header.to_str().unwrap()
     }
@@ -400,7 +403,7 @@ mod tests {
             (CookieSpec::builder(""), M::NameNotAToken),
             (CookieSpec::builder("sïd"), M::NameNotAToken),
             (
-                CookieSpec::builder("n".repeat(4096 - LONGEST_VALUE + 1)),
+                CookieSpec::builder("n".repeat(LONGEST_NAME + 1)),
                 M::TooLong,
             ),
             (CookieSpec::builder("sid").path("app"), M::BadPath),
@@ -414,7 +417,7 @@ mod tests {
             assert_eq!(builder.build().unwrap_err().0, [mistake]);
         }
         assert!(
-            CookieSpec::builder("n".repeat(4096 - LONGEST_VALUE))
+            CookieSpec::builder("n".repeat(LONGEST_NAME))
                 .build()
                 .is_ok()
         );

@@ -294,3 +294,24 @@ impl Meta {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_written_and_read_as_the_identifier_that_it_is() {
+        let owner = OwnerId::new("user-1001").unwrap();
+        assert_eq!(owner.to_string(), "user-1001");
+        assert_eq!(format!("{owner:?}"), r#""user-1001""#);
+        assert_eq!(String::from(owner.clone()), "user-1001");
+        let json = serde_json::to_string(&owner).unwrap();
+        assert_eq!(json, r#""user-1001""#);
+        assert_eq!(serde_json::from_str::<OwnerId>(&json).unwrap(), owner);
+        for bad in ["", "a\nb", &"x".repeat(OwnerId::MAX_BYTES + 1)] {
+            assert_eq!(OwnerId::new(bad), Err(OwnerIdError));
+            let json = serde_json::to_string(bad).unwrap();
+            assert!(serde_json::from_str::<OwnerId>(&json).is_err());
+        }
+    }
+}
