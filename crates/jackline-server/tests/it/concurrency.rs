@@ -7,7 +7,6 @@ use ureq::http::Method;
 
 use crate::browser::Browser;
 use crate::dawdle::Dawdling;
-use crate::program::Place;
 use crate::stores::on_each_store;
 
 /// Runs `work` in so many threads, which all begin at the same time, and returns what each brought.
@@ -30,16 +29,11 @@ pub(crate) fn at_once<T: Send>(how_many: usize, work: impl Fn(usize) -> T + Sync
     })
 }
 
-/// A machine that other tests keep busy may take longer than the store's usual time-out, and is not what these tests are about.
-pub(crate) fn be_patient(place: &mut Place) {
-    place.set("JACKLINE_STORE_TIMEOUT", "20s");
-}
-
 // Proves: J3
 #[test]
 fn five_hundred_parallel_visits_are_counted_exactly_and_answered_distinctly() {
     on_each_store(|on| {
-        be_patient(&mut on.place);
+        on.place.be_patient();
         let program = on.place.serve();
         let mut browser = Browser::new(&program);
         browser.get("/views");
@@ -57,7 +51,7 @@ fn five_hundred_parallel_visits_are_counted_exactly_and_answered_distinctly() {
 #[test]
 fn two_hundred_parallel_patches_of_different_members_all_survive() {
     on_each_store(|on| {
-        be_patient(&mut on.place);
+        on.place.be_patient();
         let program = on.place.serve();
         let mut browser = Browser::new(&program);
         let token = browser.csrf_token();
@@ -80,6 +74,7 @@ fn two_hundred_parallel_patches_of_different_members_all_survive() {
 #[test]
 fn a_slow_write_in_flight_over_a_logout_stays_dead() {
     on_each_store(|on| {
+        on.place.be_patient();
         let program = on.place.serve();
         let mut alice = Browser::new(&program);
         alice.log_in();
@@ -102,6 +97,7 @@ fn a_slow_write_in_flight_over_a_logout_stays_dead() {
 #[test]
 fn a_session_revoked_while_its_request_dawdles_sets_no_password_and_ends_nobody() {
     on_each_store(|on| {
+        on.place.be_patient();
         let program = on.place.serve();
         let (mut alice, mut thief) = (Browser::new(&program), Browser::new(&program));
         alice.log_in();

@@ -40,6 +40,7 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 #[test]
 fn what_people_keep_is_read_back_and_stands_nowhere_in_the_store() {
     on_each_store(|on| {
+        on.place.be_patient();
         on.place.set("JACKLINE_ENCRYPTION_KEY", KEY);
         let program = on.place.serve();
         let mut browser = Browser::new(&program);
@@ -83,6 +84,7 @@ fn what_people_keep_is_read_back_and_stands_nowhere_in_the_store() {
 #[test]
 fn without_the_key_nobody_is_let_in_or_logged_out_and_nothing_is_written() {
     on_each_store(|on| {
+        on.place.be_patient();
         on.place.set("JACKLINE_ENCRYPTION_KEY", KEY);
         let program = on.place.serve();
         let mut browser = Browser::new(&program);

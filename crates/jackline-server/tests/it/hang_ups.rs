@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::net::TcpStream;
 
 use crate::browser::{Browser, PASSWORD};
-use crate::concurrency::be_patient;
 use crate::dawdle::Dawdling;
 use crate::program::Program;
 use crate::stores::{On, block_on, on_redis};
@@ -12,16 +11,25 @@ use crate::stores::{On, block_on, on_redis};
 /// A server whose Redis can be stopped for longer than a client waits.
 fn patient() -> (On, Program) {
     let mut on = on_redis();
-    be_patient(&mut on.place);
+    on.place.be_patient();
     let program = on.place.serve();
     (on, program)
 }
 
-/// Has the server notice that its clients have gone: it looks at its connections again before it answers this.
+/// Has the server read what has come: it looks at its connections again before it answers this.
 fn answer_others(program: &Program) {
     for _ in 0..20 {
         assert_eq!(Browser::new(program).get("/healthz").status, 200);
     }
+}
+
+/// Hangs up, and waits until the server has noticed: a client that it takes to be there is simply answered.
+fn hang_up<T>(connection: T, program: &Program) {
+    // Not that of a connection that is idle for too long.
+    let noticed = "connection closed before message completed";
+    let before = program.has_said(noticed);
+    drop(connection);
+    program.wait_until_said(noticed, before + 1);
 }
 
 fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
@@ -37,8 +45,7 @@ fn log_out_and_hang_up(alice: &Browser, program: &Program) {
     );
     stream.write_all(request.as_bytes()).unwrap();
     answer_others(program);
-    drop(stream);
-    answer_others(program);
+    hang_up(stream, program);
 }
 
 // Proves: J2, S33
@@ -91,8 +98,7 @@ fn a_new_password_ends_the_other_sessions_also_if_its_client_hangs_up() {
     let changing = changing.send();
     // Twice to log in, and once now.
     program.wait_until_said("read credentials", 3);
-    drop(changing);
-    answer_others(&program);
+    hang_up(changing, &program);
     redis.thaw();
     eventually("the other session has ended", || {
         other.get("/profile").status == 401

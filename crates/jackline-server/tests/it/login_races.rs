@@ -7,7 +7,7 @@ use serde_json::json;
 use ureq::http::Method;
 
 use crate::browser::{Answer, Browser};
-use crate::concurrency::{at_once, be_patient};
+use crate::concurrency::at_once;
 use crate::program::Program;
 use crate::stores::on_each_store;
 
@@ -22,7 +22,7 @@ fn is_logged_in(program: &Program, cookies: &BTreeMap<String, String>) -> bool {
 #[test]
 fn fifty_parallel_logins_with_a_cap_of_five_leave_exactly_five() {
     on_each_store(|on| {
-        be_patient(&mut on.place);
+        on.place.be_patient();
         on.place.set("JACKLINE_MAX_SESSIONS", "5");
         let program = on.place.serve();
         let jars = at_once(50, |_| {
@@ -70,7 +70,7 @@ fn revoke_during_fifty_logins(
 #[test]
 fn ending_all_others_during_fifty_logins_leaves_none_that_began_before() {
     on_each_store(|on| {
-        be_patient(&mut on.place);
+        on.place.be_patient();
         on.place.set("JACKLINE_MAX_SESSIONS", "100");
         let program = on.place.serve();
         let mut alice = Browser::new(&program);
@@ -95,7 +95,7 @@ fn an_administrator_ends_all_sessions_during_fifty_logins() {
         &["user", "disable", "alice"],
     ];
     on_each_store(|on| {
-        be_patient(&mut on.place);
+        on.place.be_patient();
         on.place.set("JACKLINE_MAX_SESSIONS", "100");
         let program = on.place.serve();
         for way in WAYS {
@@ -166,7 +166,7 @@ fn log_in_among_old_requests(one: &Program, two: &Program) {
 #[test]
 fn parallel_requests_with_the_old_cookie_during_a_login_do_not_replace_the_new_one() {
     on_each_store(|on| {
-        be_patient(&mut on.place);
+        on.place.be_patient();
         let program = on.place.serve();
         log_in_among_old_requests(&program, &program);
     });
@@ -176,7 +176,7 @@ fn parallel_requests_with_the_old_cookie_during_a_login_do_not_replace_the_new_o
 #[test]
 fn nor_do_they_at_another_instance() {
     on_each_store(|on| {
-        be_patient(&mut on.place);
+        on.place.be_patient();
         let (one, two) = (on.place.serve(), on.place.serve());
         log_in_among_old_requests(&one, &two);
     });

@@ -57,6 +57,11 @@ impl Place {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
+    /// A machine that other tests keep busy may take longer than the store's usual time-out: for tests that are about something else.
+    pub(crate) fn be_patient(&mut self) {
+        self.set("JACKLINE_STORE_TIMEOUT", "20s");
+    }
+
     pub(crate) fn setting(&self, name: &str) -> &str {
         &self.environment[name]
     }

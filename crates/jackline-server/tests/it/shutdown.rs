@@ -44,6 +44,7 @@ fn sigterm_ends_the_server_in_good_order() {
 #[test]
 fn a_request_that_is_under_way_when_the_server_is_told_to_stop_is_answered() {
     on_each_store(|on| {
+        on.place.be_patient();
         let program = on.place.serve();
         let mut alice = Browser::new(&program);
         alice.log_in();
@@ -72,7 +73,8 @@ fn a_request_that_is_under_way_when_the_server_is_told_to_stop_is_answered() {
 #[test]
 fn a_request_that_takes_longer_than_the_limit_is_cut_off_and_the_event_says_so() {
     on_each_store(|on| {
-        on.place.set("JACKLINE_SHUTDOWN_TIMEOUT", "100ms");
+        on.place.be_patient();
+        on.place.set("JACKLINE_SHUTDOWN_TIMEOUT", "1s");
         let program = on.place.serve();
         let mut alice = Browser::new(&program);
         alice.log_in();

@@ -75,7 +75,14 @@ pub(crate) static TURN: Mutex<()> = Mutex::const_new(());
 const HANDLES: usize = 4;
 
 /// After an engine answers again: what waited in its connections meanwhile is done within this time.
-const SETTLING: Duration = Duration::from_millis(300);
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// What a run consists of at least: one in which the engine was hardly there, or nothing happened to it, proves little.
+const FEWEST_ACKNOWLEDGED: usize = 500;
+const FEWEST_FAULTS: usize = 2;
+
+/// The number of the client that looks at everything at the end.
+const AUDITOR: u32 = 1_000;
 
 /// What happened, and what the checker found.
 pub(crate) struct Run {
@@ -84,9 +91,13 @@ pub(crate) struct Run {
 }
 
 /// Lets clients loose on an engine, and faults too, and then looks at everything once more.
-pub(crate) async fn torture<E: Engine>(mut engine: E, steps: usize) -> Run {
+pub(crate) async fn torture<E: Engine>(engine: E, steps: usize) -> Run {
+    torture_with(seed(), engine, steps).await
+}
+
+/// The same, with a seed of the test's choice.
+pub(crate) async fn torture_with<E: Engine>(seed: u64, mut engine: E, steps: usize) -> Run {
     let _turn = TURN.lock().await;
-    let seed = seed();
     let mut rng = Rng::with_seed(seed);
     let world = World::new(engine.recorder());
     let mut handles = Vec::new();
@@ -99,42 +110,42 @@ pub(crate) async fn torture<E: Engine>(mut engine: E, steps: usize) -> Run {
             tokio::spawn(Client::new(&world, store, number, 0, seed).live(steps))
         })
         .collect();
-    let faults = storm(&mut engine, &world, &mut rng).await;
+    storm(&mut engine, &world, &mut rng).await;
     for client in clients {
         client.await.unwrap();
     }
     engine.finish().await;
     world.recorder.settled();
-    // A client of its own number, on a handle of its own.
+    // On a handle of its own.
     let store = engine.open(TIMEOUT).await;
-    Client::new(&world, store, 1_000, 0, seed).audit().await;
+    Client::new(&world, store, AUDITOR, 0, seed).audit().await;
     let history = engine.history(&world);
     let verdict = check(&history, E::TOLERANCE);
-    let known = |known: bool| {
-        let operations = history.operations.iter();
-        operations
-            .filter(|operation| operation.answer().is_some() == known)
-            .count()
-    };
+    let operations = history.operations.iter();
+    let (acknowledged, unknown): (Vec<_>, Vec<_>) = operations
+        .filter(|operation| operation.client != AUDITOR)
+        .partition(|operation| operation.answer().is_some());
+    let (acknowledged, unknown) = (acknowledged.len(), unknown.len());
+    let faults = history.faults.len();
     println!(
-        "{}: seed {seed}, {} operations, {} acknowledged, {} unknown, {faults} faults; {verdict}",
+        "{}: seed {seed}, {acknowledged} operations acknowledged, {unknown} unknown, {faults} faults; {verdict}",
         engine.name(),
-        history.operations.len(),
-        known(true),
-        known(false),
     );
+    assert!(acknowledged >= FEWEST_ACKNOWLEDGED, "hardly a run");
+    let enough = E::FAULTS.is_empty() || faults >= FEWEST_FAULTS;
+    assert!(enough, "hardly anything happened to the engine");
     Run { history, verdict }
 }
 
-/// Faults at random, until the time is up for everybody. Says how many there were.
-async fn storm<E: Engine>(engine: &mut E, world: &World, rng: &mut Rng) -> usize {
+/// Faults at random, until the time is up for everybody, and a few in any case.
+async fn storm<E: Engine>(engine: &mut E, world: &World, rng: &mut Rng) {
     let over = tokio::time::Instant::now() + how_long();
-    let mut faults = 0;
     if E::FAULTS.is_empty() {
         // The clients' steps are counted.
-        return faults;
+        return;
     }
-    while tokio::time::Instant::now() < over {
+    let mut faults = 0;
+    while faults < FEWEST_FAULTS || tokio::time::Instant::now() < over {
         let_pass(Duration::from_millis(rng.u64(200..1_200))).await;
         let fault = *rng.choice(E::FAULTS).expect("there are faults");
         world.recorder.fault(&format!("{fault:?}"));
@@ -147,7 +158,6 @@ async fn storm<E: Engine>(engine: &mut E, world: &World, rng: &mut Rng) -> usize
         faults += 1;
     }
     world.end();
-    faults
 }
 
 #[expect(
