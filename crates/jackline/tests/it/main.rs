@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod arbitrary;
+mod as_in_rust;
 mod cookies;
 mod costs;
 mod csrf;
