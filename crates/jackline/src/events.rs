@@ -86,7 +86,7 @@ kinds! {
     CsrfFailure => "csrf_failure", "malicious_csrf", WARN;
     /// The session store stopped answering.
     StoreUnavailable => "store_unavailable", "sys_monitor_disabled", ERROR;
-    /// The session store answers again.
+    /// The session store takes writes again.
     StoreRecovered => "store_recovered", "sys_monitor_enabled", INFO;
     /// The store holds a record that cannot be read.
     StoreCorrupt => "store_corrupt", "sys_crash", ERROR;
