@@ -33,7 +33,7 @@ pub trait UserTable: fmt::Debug + Send + Sync + 'static {
 pub enum By<'a> {
     /// By what never changes.
     Id(&'a str),
-    /// By name; in lower case, as [`Username::key`] makes it.
+    /// By name, in lower case.
     NameKey(&'a str),
 }
 
