@@ -123,3 +123,40 @@ impl fmt::Debug for Data {
         write!(f, "Data({} members)", self.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(json: &str) -> Data {
+        Data::from_json(json).unwrap()
+    }
+
+    // Proves: J3
+    #[test]
+    fn data_is_equal_if_names_texts_and_order_are() {
+        let same = r#"{"a":1,"b":"x"}"#;
+        assert_eq!(data(same), data(same));
+        assert_eq!(data("{}"), Data::new());
+        for other in [
+            "{}",
+            r#"{"a":1}"#,
+            r#"{"a":1,"b":"x","c":null}"#,
+            r#"{"a":1.0,"b":"x"}"#,
+            r#"{"a":1,"c":"x"}"#,
+            r#"{"b":"x","a":1}"#,
+        ] {
+            assert_ne!(data(same), data(other), "{other}");
+            assert_ne!(data(other), data(same), "{other}");
+        }
+    }
+
+    // Proves: J6
+    #[test]
+    fn data_prints_how_many_members_it_has_and_none_of_them() {
+        let data = data(r#"{"card":"4111"}"#);
+        assert_eq!(format!("{data:?}"), "Data(1 members)");
+        assert!(!data.is_empty());
+        assert!(Data::new().is_empty());
+    }
+}

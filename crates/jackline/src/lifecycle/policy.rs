@@ -348,3 +348,22 @@ pub enum PolicyMistake {
     #[error("a limit of the policy is longer than its ceiling allows")]
     LaxerThanCeiling,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Proves: J5
+    #[test]
+    fn the_renewal_step_is_a_minute_or_half_of_a_short_idle_limit() {
+        let step = |idle| {
+            let idle = IdleLimit::new(Duration::from_secs(idle)).unwrap();
+            let absolute = AbsoluteLimit::new(Duration::from_secs(24 * 3600)).unwrap();
+            let policy = Policy::builder(idle, absolute).build().unwrap();
+            policy.renewal_step()
+        };
+        for (idle, expected) in [(10, 5), (119, 59), (120, 60), (1800, 60)] {
+            assert_eq!(step(idle).as_secs(), expected, "{idle}");
+        }
+    }
+}
