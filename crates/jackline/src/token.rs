@@ -160,6 +160,23 @@ impl SessionKey {
         &self.digest
     }
 
+    /// The bucket, big-endian, and the digest: 34 bytes that sort as keys do.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 34] {
+        let mut bytes = [0; 34];
+        bytes[..2].copy_from_slice(&self.bucket.number().to_be_bytes());
+        bytes[2..].copy_from_slice(&self.digest);
+        bytes
+    }
+
+    /// The key of which [`SessionKey::to_bytes`] made these; `None` if they are not 34.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (bucket, digest) = bytes.split_first_chunk::<2>()?;
+        let bucket = Bucket::from_number(u16::from_be_bytes(*bucket));
+        Some(Self::from_parts(bucket, digest.try_into().ok()?))
+    }
+
     /// The session's public name.
     #[must_use]
     pub fn handle(&self) -> Handle {

@@ -11,7 +11,9 @@ use super::state::{CameWith, Phase, Sighting, Staged, State};
 use super::{Context, LazySession, Presented, RequestInfo, SessionError, Shared};
 use crate::events::EventKind;
 use crate::lifecycle::{DeltaError, Identity, OwnerId, Record};
-use crate::store::{Admission, Admitted, Committed, Ended, Epoch, Loaded, REPLACED_KEPT, Replaced};
+use crate::store::{
+    Admission, Admitted, Committed, Ended, Epoch, Loaded, NO_RENEWAL, REPLACED_KEPT, Replaced,
+};
 use crate::token::{SessionKey, SessionToken};
 
 /// How long the store's word on a session is good for a response that changes its cookie: about as long as the response itself
@@ -21,9 +23,6 @@ const SIGHTING_GOOD: Duration = Duration::from_millis(2);
 /// How long after its first look at a dead session a request still removes its cookie. To remove it is a courtesy, and a browser that
 /// has been given another cookie in between must keep that one.
 const COURTESY: Duration = Duration::from_secs(2);
-
-/// The renewal step of a load that is no use of the session.
-const NO_RENEWAL: Duration = Duration::MAX;
 
 /// What the response must say about the session.
 #[derive(Debug, Default)]

@@ -158,6 +158,13 @@ pub(crate) const ENCRYPTED_MEMBER: &str = "jackline:encrypted";
 /// How long a store remembers that a session gave way to another: longer than the requests that were under way meanwhile.
 pub const REPLACED_KEPT: Duration = Duration::from_secs(60);
 
+/// How long the SQL stores remember an epoch: longer than any login takes.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+const EPOCH_KEPT: Duration = Duration::from_secs(3600);
+
+/// The step of a load that renews nothing: to look without using.
+pub(crate) const NO_RENEWAL: Duration = Duration::MAX;
+
 /// What was found under a key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loaded {

@@ -96,7 +96,7 @@ impl EncryptionKeys {
         let [newest, ..] = self.0.as_slice() else {
             return Err(StoreError::unavailable("there is no encryption key"));
         };
-        let subject = subject(key);
+        let subject = key.to_bytes();
         let mut sealed = vec![0; NONCE_BYTES];
         getrandom::fill(&mut sealed).map_err(StoreError::unavailable)?;
         let nonce = nonce(&sealed)?;
@@ -138,7 +138,7 @@ impl EncryptionKeys {
         let damaged = || CorruptRecord::new("the encrypted data does not open");
         let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| damaged())?;
         let (nonce_bytes, ciphertext) = sealed.split_at_checked(NONCE_BYTES).ok_or_else(damaged)?;
-        let subject = subject(key);
+        let subject = key.to_bytes();
         let payload = Payload {
             msg: ciphertext,
             aad: &subject,
@@ -162,12 +162,4 @@ impl fmt::Debug for EncryptionKeys {
 
 fn nonce(bytes: &[u8]) -> Result<Nonce<aes_gcm::aead::consts::U12>, StoreError> {
     Nonce::try_from(bytes).map_err(|_| StoreError::unavailable("a nonce has twelve bytes"))
-}
-
-/// The session's key as bytes: bucket and digest.
-fn subject(key: &SessionKey) -> [u8; 34] {
-    let mut bytes = [0; 34];
-    bytes[..2].copy_from_slice(&key.bucket().number().to_be_bytes());
-    bytes[2..].copy_from_slice(key.digest());
-    bytes
 }

@@ -39,8 +39,8 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub use self::keys::{EncryptionKey, EncryptionKeys};
 use super::{
-    Admission, Admitted, Committed, Durability, Ended, Epoch, Listed, Loaded, Page, Replaced,
-    Store, StoreError, StoreFuture,
+    Admission, Admitted, Committed, Durability, Ended, Epoch, Listed, Loaded, NO_RENEWAL, Page,
+    Replaced, Store, StoreError, StoreFuture,
 };
 use crate::lifecycle::{Data, Delta, DeltaError, OwnerId, Record, UnixMs};
 use crate::token::SessionKey;
@@ -54,9 +54,6 @@ const MOST_TRIES: u32 = 64;
 /// How long a writer that came too late waits at most the first time; twice as long the next, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(32);
-
-/// The step of a load that renews nothing.
-const NO_RENEWAL: Duration = Duration::MAX;
 
 /// A store whose data is encrypted before another store gets it.
 pub struct EncryptedStore {

@@ -34,17 +34,14 @@ use self::row::{Changes, Columns, key_bytes, key_from};
 use self::tables::Sessions;
 use super::doubt::Doubt;
 use super::{
-    Admission, Admitted, Committed, CorruptRecord, Cursor, Durability, Ended, Epoch, Listed,
-    Loaded, Page, REPLACED_KEPT, Store, StoreError, StoreFuture,
+    Admission, Admitted, Committed, CorruptRecord, Cursor, Durability, EPOCH_KEPT, Ended, Epoch,
+    Listed, Loaded, Page, REPLACED_KEPT, Store, StoreError, StoreFuture,
 };
 use crate::lifecycle::{Delta, DeltaError, OwnerId, Record, SessionCap, UnixMs};
 use crate::postgres::{Failure, Link};
 use crate::token::SessionKey;
 
 pub use crate::postgres::{PostgresOpenError, PostgresOptions, PostgresUrl};
-
-/// How long an epoch is remembered: longer than any login takes.
-const EPOCH_KEPT: Duration = Duration::from_secs(3600);
 
 /// Classes of errors after which a write that needs no room proves nothing: resources, the system, and what it names no better.
 const OUT_OF_ROOM: [&str; 3] = ["53", "58", "XX"];

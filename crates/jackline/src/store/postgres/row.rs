@@ -8,7 +8,7 @@ use tokio_postgres::types::{FromSql, ToSql};
 use crate::lifecycle::{Data, Delta, Op, OwnerId, Record, UnixMs};
 use crate::store::codec::{clocks, decode, encode_meta};
 use crate::store::{CorruptRecord, StoreError};
-use crate::token::{Bucket, SessionKey};
+use crate::token::SessionKey;
 
 /// A record as parameters, in the order in which the SQL takes them, from the owner to the values.
 pub(super) struct Columns<'a> {
@@ -167,15 +167,9 @@ pub(super) fn integer(number: u64) -> i64 {
 
 /// A key as its column holds it: the bucket, big-endian, and the digest.
 pub(super) fn key_bytes(key: &SessionKey) -> Vec<u8> {
-    let mut bytes = key.bucket().number().to_be_bytes().to_vec();
-    bytes.extend_from_slice(key.digest());
-    bytes
+    key.to_bytes().to_vec()
 }
 
 pub(super) fn key_from(bytes: &[u8]) -> Result<SessionKey, StoreError> {
-    let key = bytes.split_first_chunk::<2>().and_then(|(bucket, digest)| {
-        let bucket = Bucket::from_number(u16::from_be_bytes(*bucket));
-        Some(SessionKey::from_parts(bucket, digest.try_into().ok()?))
-    });
-    key.ok_or_else(|| CorruptRecord::new("a key cannot be read").into())
+    SessionKey::from_bytes(bytes).ok_or_else(|| CorruptRecord::new("a key cannot be read").into())
 }

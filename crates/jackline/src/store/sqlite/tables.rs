@@ -8,13 +8,10 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
 use crate::lifecycle::{Data, Delta, OwnerId, Record, SessionCap, UnixMs};
 use crate::store::codec::{clocks, decode, encode_meta};
 use crate::store::{
-    Admission, Admitted, Committed, CorruptRecord, Cursor, Ended, Epoch, Listed, Loaded, Page,
-    REPLACED_KEPT, StoreError,
+    Admission, Admitted, Committed, CorruptRecord, Cursor, EPOCH_KEPT, Ended, Epoch, Listed,
+    Loaded, Page, REPLACED_KEPT, StoreError,
 };
-use crate::token::{Bucket, SessionKey};
-
-/// How long an epoch is remembered: longer than any login takes.
-const EPOCH_KEPT: Duration = Duration::from_secs(3600);
+use crate::token::SessionKey;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -391,8 +388,8 @@ fn millis(duration: Duration) -> i64 {
 }
 
 fn cursor(started: UnixMs, key: &SessionKey) -> Cursor {
-    let digits: String = Key(*key)
-        .bytes()
+    let digits: String = key
+        .to_bytes()
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
@@ -416,31 +413,15 @@ fn position(Cursor(text): &Cursor) -> Option<(u64, Vec<u8>)> {
 /// A key as its column holds it.
 struct Key(SessionKey);
 
-impl Key {
-    const BYTES: usize = 34;
-
-    fn bytes(&self) -> [u8; Self::BYTES] {
-        let mut bytes = [0; Self::BYTES];
-        bytes[..2].copy_from_slice(&self.0.bucket().number().to_be_bytes());
-        bytes[2..].copy_from_slice(self.0.digest());
-        bytes
-    }
-}
-
 impl ToSql for Key {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.bytes().to_vec().into())
+        Ok(self.0.to_bytes().to_vec().into())
     }
 }
 
 impl FromSql for Key {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let (bucket, digest) = value
-            .as_blob()?
-            .split_first_chunk::<2>()
-            .ok_or(FromSqlError::InvalidType)?;
-        let digest = digest.try_into().map_err(|_| FromSqlError::InvalidType)?;
-        let bucket = Bucket::from_number(u16::from_be_bytes(*bucket));
-        Ok(Self(SessionKey::from_parts(bucket, digest)))
+        let key = SessionKey::from_bytes(value.as_blob()?);
+        key.map(Self).ok_or(FromSqlError::InvalidType)
     }
 }
