@@ -7,6 +7,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
@@ -135,7 +136,8 @@ impl Bucket {
 
 /// What a store sees of a session: the SHA-256 of its token, and its bucket. Whoever reads a whole store learns no
 /// token from it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct SessionKey {
     bucket: Bucket,
     digest: [u8; 32],
@@ -187,6 +189,27 @@ impl SessionKey {
         Handle(URL_SAFE_NO_PAD.encode(&digest[..12]))
     }
 }
+
+/// As text: [`SessionKey::to_bytes`] in base64url.
+impl From<SessionKey> for String {
+    fn from(key: SessionKey) -> Self {
+        URL_SAFE_NO_PAD.encode(key.to_bytes())
+    }
+}
+
+impl TryFrom<String> for SessionKey {
+    type Error = NotAKey;
+
+    fn try_from(text: String) -> Result<Self, NotAKey> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotAKey)?;
+        Self::from_bytes(&bytes).ok_or(NotAKey)
+    }
+}
+
+/// A text is no [`SessionKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a session's key is 34 bytes in base64url")]
+pub struct NotAKey;
 
 impl fmt::Debug for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jackline::lifecycle::{Clocks, Data, Meta, OwnerId, Record, UnixMs};
-use jackline::store::Epoch;
+use jackline::store::{Epoch, Trace};
 use jackline::token::{Bucket, SessionKey};
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +14,8 @@ pub(crate) enum Change {
     Put(SessionKey, Box<Record>),
     /// A session is gone.
     End(SessionKey),
-    /// A session has given way to another, at this moment.
-    Replaced(SessionKey, UnixMs),
+    /// This has become of a session that is gone, at this moment.
+    Trace(SessionKey, Trace, UnixMs),
     /// An owner's epoch is this.
     Epoch(OwnerId, Epoch),
     /// Nothing changes; the line shows that the file takes one.
@@ -28,7 +28,7 @@ pub(crate) enum Change {
 enum Written {
     Put(String, Session),
     End(String),
-    Replaced(String, u64),
+    Trace(String, Trace, u64),
     Epoch(OwnerId, u64),
     Nothing,
 }
@@ -99,7 +99,7 @@ impl From<&Change> for Written {
         match change {
             Change::Put(key, record) => Self::Put(key_text(key), Session::from(record.as_ref())),
             Change::End(key) => Self::End(key_text(key)),
-            Change::Replaced(key, at) => Self::Replaced(key_text(key), at.as_millis()),
+            Change::Trace(key, trace, at) => Self::Trace(key_text(key), *trace, at.as_millis()),
             Change::Epoch(owner, epoch) => Self::Epoch(owner.clone(), epoch.0),
             Change::Nothing => Self::Nothing,
         }
@@ -120,7 +120,9 @@ impl Written {
                 Change::Put(read_key(&key)?, Box::new(Record { clocks, meta, data }))
             }
             Self::End(key) => Change::End(read_key(&key)?),
-            Self::Replaced(key, at) => Change::Replaced(read_key(&key)?, UnixMs::from_millis(at)),
+            Self::Trace(key, trace, at) => {
+                Change::Trace(read_key(&key)?, trace, UnixMs::from_millis(at))
+            }
             Self::Epoch(owner, epoch) => Change::Epoch(owner, Epoch(epoch)),
             Self::Nothing => Change::Nothing,
         })

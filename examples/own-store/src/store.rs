@@ -9,7 +9,7 @@ use std::time::Duration;
 use jackline::lifecycle::{Data, Delta, OwnerId, Record, SessionCap, UnixMs};
 use jackline::store::{
     Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
-    StoreError, StoreFuture,
+    StoreError, StoreFuture, Trace,
 };
 use jackline::token::SessionKey;
 
@@ -81,11 +81,8 @@ impl Store for JournalStore {
         let key = *key;
         self.step(move |journal| {
             let Some(record) = journal.sessions.get(&key) else {
-                let loaded = match journal.is_replaced(&key, now) {
-                    true => Loaded::Replaced,
-                    false => Loaded::Absent,
-                };
-                return Ok((vec![], loaded));
+                let trace = journal.trace(&key, now);
+                return Ok((vec![], trace.map_or(Loaded::Absent, Loaded::Trace)));
             };
             let record = Box::new(record.clone());
             if record.clocks.idle_expired(now) {
@@ -134,7 +131,11 @@ impl Store for JournalStore {
                 return Ok((vec![], Committed::Gone));
             };
             let counters = record.commit(&delta, now)?;
-            let changes = vec![Change::Replaced(old, now), Change::Put(new, record)];
+            let changes = vec![
+                Change::End(old),
+                Change::Trace(old, Trace::Replaced, now),
+                Change::Put(new, record),
+            ];
             Ok((changes, Committed::Applied { counters }))
         })
     }
@@ -180,7 +181,8 @@ impl Store for JournalStore {
                     record.data = old.map_or_else(Data::new, |old| old.data.clone());
                     delta.apply(&mut record.data)?;
                 }
-                changes.push(Change::Replaced(replaced, now));
+                changes.push(Change::End(replaced));
+                changes.push(Change::Trace(replaced, Trace::Replaced, now));
             }
             changes.push(Change::Put(key, record));
             Ok((changes, Admitted::Done { pruned }))
@@ -191,17 +193,33 @@ impl Store for JournalStore {
         &'a self,
         key: &'a SessionKey,
         _owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
         let key = *key;
         self.step(move |journal| {
             Ok(if journal.sessions.contains_key(&key) {
-                (vec![Change::End(key)], Ended::Removed)
-            } else if journal.is_replaced(&key, now) {
-                (vec![], Ended::Replaced)
+                let left = trace.and_then(|trace| journal.note(&key, trace, now));
+                let changes = [Change::End(key)].into_iter().chain(left).collect();
+                (changes, Ended::Removed)
             } else {
-                (vec![], Ended::Absent)
+                let trace = journal.trace(&key, now);
+                (vec![], trace.map_or(Ended::Absent, Ended::Trace))
             })
+        })
+    }
+
+    fn note<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Trace> {
+        let key = *key;
+        self.step(move |journal| {
+            let changes: Vec<_> = journal.note(&key, trace, now).into_iter().collect();
+            let there = journal.trace(&key, now).unwrap_or(trace);
+            Ok((changes, there.max(trace)))
         })
     }
 
@@ -355,7 +373,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 3, "a session, an epoch and a ping");
         let store = JournalStore::open(&path).unwrap();
-        let ended = store.end(&key, None, now).await.unwrap();
+        let ended = store.end(&key, None, None, now).await.unwrap();
         assert_eq!(ended, Ended::Removed);
         assert_ne!(store.epoch(&owner, now).await.unwrap(), Epoch::default());
     }

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page,
-    REPLACED_KEPT, Store, StoreError, StoreFuture,
+    Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
+    StoreError, StoreFuture, Trace,
 };
 use crate::lifecycle::{Data, Delta, OwnerId, Record, SessionCap, UnixMs};
 use crate::token::SessionKey;
@@ -97,9 +97,19 @@ impl Store for MemoryStore {
         &'a self,
         key: &'a SessionKey,
         _owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
-        ready(Ok(self.lock().end(key, now)))
+        ready(Ok(self.lock().end(key, trace, now)))
+    }
+
+    fn note<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Trace> {
+        ready(Ok(self.lock().note(key, trace, now)))
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, _now: UnixMs) -> StoreFuture<'a, Epoch> {
@@ -131,8 +141,8 @@ impl Store for MemoryStore {
 #[derive(Debug, Default)]
 struct Tables {
     records: HashMap<SessionKey, Record>,
-    /// Keys that gave way to others, and until when that is remembered.
-    replaced: HashMap<SessionKey, UnixMs>,
+    /// What became of keys, and until when that is remembered.
+    traces: HashMap<SessionKey, (Trace, UnixMs)>,
     epochs: HashMap<OwnerId, Epoch>,
 }
 
@@ -153,10 +163,7 @@ impl Tables {
 
     fn load(&mut self, key: &SessionKey, step: Duration, now: UnixMs) -> Loaded {
         let Some(stored) = self.records.get_mut(key) else {
-            return match self.is_replaced(key, now) {
-                true => Loaded::Replaced,
-                false => Loaded::Absent,
-            };
+            return self.trace(key, now).map_or(Loaded::Absent, Loaded::Trace);
         };
         let record = Box::new(stored.clone());
         if stored.clocks.idle_expired(now) {
@@ -240,22 +247,37 @@ impl Tables {
         Ok(Admitted::Done { pruned })
     }
 
-    fn end(&mut self, key: &SessionKey, now: UnixMs) -> Ended {
+    fn end(&mut self, key: &SessionKey, trace: Option<Trace>, now: UnixMs) -> Ended {
         match self.records.remove(key) {
-            Some(_) => Ended::Removed,
-            None if self.is_replaced(key, now) => Ended::Replaced,
-            None => Ended::Absent,
+            Some(_) => {
+                if let Some(trace) = trace {
+                    self.note(key, trace, now);
+                }
+                Ended::Removed
+            }
+            None => self.trace(key, now).map_or(Ended::Absent, Ended::Trace),
         }
     }
 
     /// Removes a record, and remembers that another takes its place.
     fn replace(&mut self, key: &SessionKey, now: UnixMs) {
         self.records.remove(key);
-        self.replaced.insert(*key, now.after(REPLACED_KEPT));
+        self.note(key, Trace::Replaced, now);
     }
 
-    fn is_replaced(&self, key: &SessionKey, now: UnixMs) -> bool {
-        self.replaced.get(key).is_some_and(|until| now < *until)
+    fn note(&mut self, key: &SessionKey, trace: Trace, now: UnixMs) -> Trace {
+        match self.trace(key, now) {
+            Some(weightier) if weightier > trace => weightier,
+            _ => {
+                self.traces.insert(*key, (trace, trace.until(now)));
+                trace
+            }
+        }
+    }
+
+    fn trace(&self, key: &SessionKey, now: UnixMs) -> Option<Trace> {
+        let (trace, until) = self.traces.get(key)?;
+        (now < *until).then_some(*trace)
     }
 
     fn epoch(&self, owner: &OwnerId) -> Epoch {
@@ -316,7 +338,7 @@ impl Tables {
         for key in &gone {
             self.records.remove(key);
         }
-        self.replaced.retain(|_, until| now < *until);
+        self.traces.retain(|_, (_, until)| now < *until);
         gone.len() as u64
     }
 }
