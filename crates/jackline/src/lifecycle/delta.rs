@@ -242,3 +242,24 @@ fn add(current: Option<&RawValue>, by: i64) -> Result<i64, DeltaError> {
 pub(crate) fn integer(n: i64) -> Box<RawValue> {
     RawValue::from_string(n.to_string()).expect("the decimal digits of an integer are JSON")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Proves: J6
+    #[test]
+    fn debug_shows_what_is_done_and_no_value() {
+        let mut delta = Delta::default();
+        delta.set("a", RawValue::from_string("\"secret\"".to_owned()).unwrap());
+        delta.remove("b");
+        delta.increment("c", 987);
+        let shown: Vec<_> = delta.ops().map(|(_, op)| format!("{op:?}")).collect();
+        assert_eq!(shown, ["Set", "Remove", "Increment"]);
+        let whole = format!("{delta:?}");
+        assert!(
+            !whole.contains("secret") && !whole.contains("987"),
+            "{whole}"
+        );
+    }
+}
