@@ -105,14 +105,13 @@ impl Journal {
             .filter(|(_, record)| !record.clocks.idle_expired(now))
             .map(|(key, _)| *key)
             .collect();
-        keys.sort_unstable_by_key(|key| std::cmp::Reverse(self.position(key)));
+        keys.sort_unstable_by_key(|key| std::cmp::Reverse(self.place(key)));
         keys
     }
 
     /// Sorts as logins do, and is unique.
-    pub(crate) fn position(&self, key: &SessionKey) -> String {
-        let started = self.sessions[key].meta.started.as_millis();
-        format!("{started:015}-{}", line::key_text(key))
+    pub(crate) fn place(&self, key: &SessionKey) -> (UnixMs, SessionKey) {
+        (self.sessions[key].meta.started, *key)
     }
 
     /// Makes changes durable, and then real.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jackline::lifecycle::{Data, Delta, OwnerId, Record, SessionCap, UnixMs};
+use jackline::lifecycle::{Data, Delta, OwnerId, Record, UnixMs};
 use jackline::store::{
     Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
     StoreError, StoreFuture, Trace,
@@ -163,16 +163,11 @@ impl Store for JournalStore {
                 let record = journal.live(other, now);
                 record.is_some_and(|record| !record.clocks.absolute_expired(now))
             });
-            let pruned = match cap {
-                SessionCap::RefuseNewest(cap) if others.len() >= cap as usize => {
-                    return Ok((vec![], Admitted::AtCap));
-                }
-                // Newest first, so the oldest stand behind the first `cap - 1`.
-                SessionCap::PruneOldest(cap) => {
-                    others.split_off(others.len().min(cap.saturating_sub(1) as usize))
-                }
-                _ => vec![],
+            // Newest first, so the oldest stand behind those that stay.
+            let Some(stay) = cap.stay(others.len()) else {
+                return Ok((vec![], Admitted::AtCap));
             };
+            let pruned = others.split_off(stay);
             let mut changes: Vec<_> = pruned.iter().copied().map(Change::End).collect();
             if let Some((replaced, carry)) = replaces {
                 if let Some(delta) = carry {
@@ -232,13 +227,16 @@ impl Store for JournalStore {
         let owner = owner.clone();
         self.step(move |journal| {
             let mut keys = journal.of_owner(&owner, now);
-            if let Some(Cursor(after)) = &page.after {
-                keys.retain(|key| journal.position(key) < *after);
+            if let Some(after) = &page.after {
+                keys.retain(|key| journal.place(key) < after.place());
             }
             let more = keys.len() > page.limit as usize;
             keys.truncate(page.limit as usize);
             let last = keys.last().filter(|_| more);
-            let next = last.map(|key| Cursor(journal.position(key)));
+            let next = last.map(|key| {
+                let (started, key) = journal.place(key);
+                Cursor::behind(started, &key)
+            });
             let sessions = keys
                 .into_iter()
                 .map(|key| (key, journal.sessions[&key].clone()))

@@ -9,7 +9,7 @@ use super::{
     Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
     StoreError, StoreFuture, Trace,
 };
-use crate::lifecycle::{Data, Delta, OwnerId, Record, SessionCap, UnixMs};
+use crate::lifecycle::{Data, Delta, OwnerId, Record, UnixMs};
 use crate::token::SessionKey;
 
 /// Sessions in memory.
@@ -220,16 +220,10 @@ impl Tables {
         let mut others = self.of_owner(admission.owner, now);
         others
             .retain(|key| Some(key) != replaced && !self.records[key].clocks.absolute_expired(now));
-        let pruned = match admission.cap {
-            SessionCap::Unlimited => Vec::new(),
-            SessionCap::RefuseNewest(cap) if others.len() >= cap as usize => {
-                return Ok(Admitted::AtCap);
-            }
-            SessionCap::RefuseNewest(_) => Vec::new(),
-            SessionCap::PruneOldest(cap) => {
-                others.split_off((cap as usize).saturating_sub(1).min(others.len()))
-            }
+        let Some(stay) = admission.cap.stay(others.len()) else {
+            return Ok(Admitted::AtCap);
         };
+        let pruned = others.split_off(stay);
         let mut record = admission.record.clone();
         if let Some(replaced) = &admission.replaces {
             if let Some(delta) = replaced.carry {
@@ -297,23 +291,19 @@ impl Tables {
     }
 
     fn list(&self, owner: &OwnerId, page: &Page, now: UnixMs) -> Result<Listed, StoreError> {
-        let mut found: Vec<_> = self
-            .of_owner(owner, now)
-            .into_iter()
-            .map(|key| (position(&self.records[&key], &key), key))
-            .collect();
-        if let Some(Cursor(after)) = &page.after {
-            found.retain(|(position, _)| position < after);
+        let mut found = self.of_owner(owner, now);
+        if let Some(after) = &page.after {
+            found.retain(|key| (self.records[key].meta.started, *key) < after.place());
         }
         let more = found.len() > page.limit as usize;
         found.truncate(page.limit as usize);
         let next = found
             .last()
             .filter(|_| more)
-            .map(|(position, _)| Cursor(position.clone()));
+            .map(|key| Cursor::behind(self.records[key].meta.started, key));
         let sessions = found
             .into_iter()
-            .map(|(_, key)| (key, self.records[&key].clone()))
+            .map(|key| (key, self.records[&key].clone()))
             .collect();
         Ok(Listed { sessions, next })
     }
@@ -341,16 +331,4 @@ impl Tables {
         self.traces.retain(|_, (_, until)| now < *until);
         gone.len() as u64
     }
-}
-
-/// Sorts as logins do, and is unique.
-fn position(record: &Record, key: &SessionKey) -> String {
-    use std::fmt::Write as _;
-    let mut text = format!("{:015}", record.meta.started.as_millis());
-    // Ties are broken as `of_owner` breaks them: by the key.
-    let _ = write!(text, "-{:05}-", key.bucket().number());
-    for byte in key.digest() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

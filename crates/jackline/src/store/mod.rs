@@ -43,7 +43,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::{Delta, DeltaError, OwnerId, Record, SessionCap, UnixMs};
-use crate::token::SessionKey;
+use crate::token::{Bucket, SessionKey};
 
 pub use codec::CorruptRecord;
 #[cfg(fuzzing)]
@@ -347,6 +347,27 @@ impl Page {
 /// Where a page ended. Opaque to everybody but the store that made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
+
+impl Cursor {
+    /// The cursor of a page whose last session logged in at `started`, for stores that have no better one.
+    #[must_use]
+    pub fn behind(started: UnixMs, key: &SessionKey) -> Self {
+        Self(format!("{}-{}", started.as_millis(), String::from(*key)))
+    }
+
+    /// Where it points: sessions whose login and key are less than these come next. A cursor that [`Cursor::behind`] did not make may
+    /// come from a user; it points to the end of every list.
+    #[must_use]
+    pub fn place(&self) -> (UnixMs, SessionKey) {
+        let place = || {
+            let (started, key) = self.0.split_once('-')?;
+            let started = started.parse().ok().map(UnixMs::from_millis)?;
+            Some((started, SessionKey::try_from(key.to_owned()).ok()?))
+        };
+        let end = || SessionKey::from_parts(Bucket::from_number(0), [0; 32]);
+        place().unwrap_or_else(|| (UnixMs::default(), end()))
+    }
+}
 
 /// One page of a list.
 #[derive(Clone, Debug)]

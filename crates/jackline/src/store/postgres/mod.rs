@@ -226,10 +226,9 @@ impl PostgresStore {
     }
 
     async fn list(&self, owner: &OwnerId, page: Page, now: UnixMs) -> Result<Listed, StoreError> {
-        let (started, key) = match &page.after {
+        let (started, key) = match page.after.as_ref().map(Cursor::place) {
             None => (row::millis(UnixMs::MAX) + 1, Vec::new()),
-            // A cursor that this store did not make may come from a user: it leads to an empty page.
-            Some(cursor) => position(cursor).unwrap_or_default(),
+            Some((started, key)) => (row::millis(started), key_bytes(&key)),
         };
         // One more than asked for shows whether there is a next page.
         let limit = i64::from(page.limit) + 1;
@@ -249,7 +248,7 @@ impl PostgresStore {
         let next = sessions
             .last()
             .filter(|_| rows.len() > page.limit as usize)
-            .map(|(key, record)| cursor(record.meta.started, key));
+            .map(|(key, record)| Cursor::behind(record.meta.started, key));
         Ok(Listed { sessions, next })
     }
 
@@ -341,27 +340,6 @@ fn refusal(answer: &str) -> StoreError {
 fn trace(weight: &str) -> Result<Trace, StoreError> {
     let weight = weight.parse().map_err(|_| Failure::Unexpected)?;
     Ok(Trace::of_weight(weight)?)
-}
-
-fn cursor(started: UnixMs, key: &SessionKey) -> Cursor {
-    let digits: String = key_bytes(key)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Cursor(format!("{}-{digits}", started.as_millis()))
-}
-
-fn position(Cursor(text): &Cursor) -> Option<(i64, Vec<u8>)> {
-    let (started, digits) = text.split_once('-')?;
-    let bytes = digits.as_bytes().chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).ok()?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    let started = started
-        .parse::<i64>()
-        .ok()
-        .filter(|started| (0..=row::millis(UnixMs::MAX)).contains(started))?;
-    Some((started, bytes.collect::<Option<_>>()?))
 }
 
 impl fmt::Debug for PostgresStore {

@@ -125,16 +125,14 @@ pub(super) fn admit(db: &Connection, login: &Login, now: UnixMs) -> Result<Admit
         }
         Ok(keys)
     };
-    let pruned = match login.cap {
-        SessionCap::Unlimited => Vec::new(),
-        SessionCap::RefuseNewest(cap) if others()?.len() >= cap as usize => {
+    let pruned = if login.cap == SessionCap::Unlimited {
+        Vec::new()
+    } else {
+        let mut others = others()?;
+        let Some(stay) = login.cap.stay(others.len()) else {
             return Ok(Admitted::AtCap);
-        }
-        SessionCap::RefuseNewest(_) => Vec::new(),
-        SessionCap::PruneOldest(cap) => {
-            let mut others = others()?;
-            others.split_off((cap as usize).saturating_sub(1).min(others.len()))
-        }
+        };
+        others.split_off(stay)
     };
     let mut record = login.record.clone();
     if let Some((replaced, carry)) = &login.replaces {
@@ -195,13 +193,13 @@ pub(super) fn epoch(db: &Connection, owner: &OwnerId) -> Result<Epoch> {
 
 pub(super) fn list(db: &Connection, owner: &OwnerId, page: &Page, now: UnixMs) -> Result<Listed> {
     // One more than asked for shows whether there is a next page.
-    let (started, key) = match &page.after {
-        None => (UnixMs::MAX.as_millis() + 1, Vec::new()),
-        Some(cursor) => position(cursor).unwrap_or_default(),
+    let (started, key) = match page.after.as_ref().map(Cursor::place) {
+        None => (UnixMs::MAX.as_millis() + 1, None),
+        Some((started, key)) => (started.as_millis(), Some(Key(key))),
     };
     let mut statement = db.prepare_cached(
         "SELECT seen, idle, ends, version, meta, data, key FROM sessions
-         WHERE owner = ?1 AND idle_deadline > ?2 AND (started, key) < (?3, ?4)
+         WHERE owner = ?1 AND idle_deadline > ?2 AND (started, key) < (?3, coalesce(?4, x''))
          ORDER BY started DESC, key DESC LIMIT ?5",
     )?;
     let limit = i64::from(page.limit);
@@ -219,7 +217,7 @@ pub(super) fn list(db: &Connection, owner: &OwnerId, page: &Page, now: UnixMs) -
     let next = sessions
         .last()
         .filter(|_| more)
-        .map(|(key, record)| cursor(record.meta.started, key));
+        .map(|(key, record)| Cursor::behind(record.meta.started, key));
     Ok(Listed { sessions, next })
 }
 
@@ -402,29 +400,6 @@ fn read(row: &Row<'_>) -> Result<Record> {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn cursor(started: UnixMs, key: &SessionKey) -> Cursor {
-    let digits: String = key
-        .to_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Cursor(format!("{}-{digits}", started.as_millis()))
-}
-
-/// Where a cursor points; `None` for one that this store never made, which leads to an empty page.
-fn position(Cursor(text): &Cursor) -> Option<(u64, Vec<u8>)> {
-    let (started, digits) = text.split_once('-')?;
-    let bytes = digits.as_bytes().chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).ok()?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    let started = started
-        .parse::<u64>()
-        .ok()
-        .filter(|started| *started <= UnixMs::MAX.as_millis())?;
-    Some((started, bytes.collect::<Option<_>>()?))
 }
 
 /// A key as its column holds it.
