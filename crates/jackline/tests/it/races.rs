@@ -164,12 +164,19 @@ async fn a_write_that_lost_to_the_end_of_its_session_says_so_and_changes_nothing
 // Proves: J2, J10
 #[tokio::test]
 async fn a_read_that_lost_to_the_end_of_its_session_passes_and_sets_no_cookie() {
-    for ending in ENDINGS {
+    let elsewhere = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
+    for (ending, user_agent) in ENDINGS
+        .iter()
+        .flat_map(|ending| [(ending, None), (ending, Some(elsewhere))])
+    {
         let (site, gate) = slow_site(None);
         let mut alice = site.logged_in("alice").await;
         alice.submit("/set?theme=dark").await;
         site.wait(STEP);
-        let running = begin(&alice, &gate, "/slow-read").await;
+        let mut reading = alice.thief();
+        // A change that is not the application's: the session is at risk.
+        reading.user_agent = user_agent.unwrap_or(reading.user_agent);
+        let running = begin(&reading, &gate, "/slow-read").await;
         end_by(ending, &mut alice).await;
         if *ending == "revoke" {
             // Only somebody who has a new cookie can lose it.
