@@ -55,3 +55,18 @@ impl UnixMs {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_instant_is_later_than_the_latest() {
+        let latest = UnixMs::MAX.as_millis();
+        assert_eq!(UnixMs::from_millis(latest - 1).as_millis(), latest - 1);
+        for later in [latest, latest + 1, u64::MAX] {
+            assert_eq!(UnixMs::from_millis(later), UnixMs::MAX);
+        }
+        assert_eq!(UnixMs::from_millis(1).after(Duration::MAX), UnixMs::MAX);
+    }
+}

@@ -12,8 +12,8 @@ use super::{Context, LazySession, Presented, RequestInfo, SessionError, Shared};
 use crate::events::EventKind;
 use crate::lifecycle::{DeltaError, Identity, OwnerId, Record, UnixMs};
 use crate::store::{
-    Admission, Admitted, Committed, Ended, Epoch, Loaded, NO_RENEWAL, REPLACED_KEPT, Replaced,
-    Trace,
+    Admission, Admitted, Committed, Ended, Epoch, LOGGED_OUT_KEPT, Loaded, NO_RENEWAL,
+    REPLACED_KEPT, Replaced, Trace,
 };
 use crate::token::{SessionKey, SessionToken};
 
@@ -21,7 +21,7 @@ use crate::token::{SessionKey, SessionToken};
 /// takes to the browser, which nothing can call back.
 const SIGHTING_GOOD: Duration = Duration::from_millis(2);
 
-/// How long after its first look at a dead session a request still removes its cookie. To remove it is a courtesy, and a browser that
+/// How long after it came a request still removes the cookie of a session that it has found dead. To remove it is a courtesy, and a browser that
 /// has been given another cookie in between must keep that one.
 const COURTESY: Duration = Duration::from_secs(2);
 
@@ -120,9 +120,9 @@ impl Shared {
         outcome
     }
 
-    /// Whether the request took so long that what happened meanwhile may be forgotten.
-    fn is_slow(&self, state: &State) -> bool {
-        self.context.clock.now().since(state.loaded) > REPLACED_KEPT
+    /// Whether the request took so long that what happened meanwhile may be forgotten, or is about to be.
+    fn is_slow(&self) -> bool {
+        self.context.clock.now().since(self.arrived) > REPLACED_KEPT - LOGGED_OUT_KEPT
     }
 
     /// What the store says of the presented session now; `None` if what it said last is as good (J10).
@@ -160,7 +160,7 @@ impl Shared {
         let Presented::Token { token, .. } = &self.presented else {
             return false;
         };
-        if self.context.clock.now().since(state.loaded) > COURTESY {
+        if self.context.clock.now().since(self.arrived) > COURTESY {
             return false;
         }
         let seen = self.look_again(&token.key(), state).await;
@@ -169,10 +169,10 @@ impl Shared {
 
     /// Notes that a visitor's session stands in for the dead one that this request came with. Fails if the browser has, or may have,
     /// got somebody's session in its place: a visitor's must not take that one's.
-    async fn stand_in(&self, dead: &SessionKey, state: &State) -> Result<(), SessionError> {
+    async fn stand_in(&self, dead: &SessionKey) -> Result<(), SessionError> {
         let now = self.context.clock.now();
         match self.context.store.note(dead, Trace::StoodIn, now).await? {
-            Trace::StoodIn if !self.is_slow(state) => Ok(()),
+            Trace::StoodIn if !self.is_slow() => Ok(()),
             _ => Err(SessionError::Ended),
         }
     }
@@ -212,15 +212,15 @@ impl Shared {
         let ended = tokio::spawn(ending.in_current_span())
             .await
             .map_err(|_| SessionError::Unavailable)??;
-        if ended == Ended::Trace(Trace::Replaced) || (ended == Ended::Absent && self.is_slow(state))
-        {
+        if ended == Ended::Trace(Trace::Replaced) || (ended == Ended::Absent && self.is_slow()) {
             // It lives on under another token, which the browser has, or may: to say that its owner is logged out would be a lie
             // (J2).
             return Err(SessionError::Ended);
         }
-        outcome.logged_out = true;
-        // If it had ended before, another response has taken the cookie away or replaced it, and that one stands (J10).
+        // If it had ended before, another response has taken the cookie away or replaced it, and that one stands (J10): somebody may
+        // be logged in there by now.
         if ended == Ended::Removed {
+            outcome.logged_out = true;
             outcome.cookie = CookieChange::Remove;
         }
         Ok(())
@@ -357,8 +357,7 @@ impl Shared {
             Presented::Token { token, .. } => Some(token.key()),
             Presented::Nothing | Presented::InsecureTransport => None,
         };
-        // What can be known without asking.
-        if dead.is_some() && (state.superseded.is_some() || self.is_slow(&state)) {
+        if state.superseded.is_some() {
             return Err(SessionError::Ended);
         }
         self.check_size(&state.record)?;
@@ -370,7 +369,7 @@ impl Shared {
         store.create(&key, &state.record).await?;
         // Noted after it is stored, and not before: a login may win while it is.
         if let Some(dead) = dead
-            && let Err(error) = self.stand_in(&dead, &state).await
+            && let Err(error) = self.stand_in(&dead).await
         {
             store
                 .end(&key, None, None, self.context.clock.now())
@@ -401,8 +400,17 @@ async fn note_gone(
     giving_way: Option<&CameWith>,
     now: UnixMs,
 ) -> Result<(), SessionError> {
-    if let Some(dead) = giving_way.and_then(|giving_way| giving_way.stands_in_for) {
-        context.store.note(&dead, Trace::Replaced, now).await?;
+    let Some(CameWith {
+        stands_in_for: Some(dead),
+        created,
+        ..
+    }) = giving_way
+    else {
+        return Ok(());
+    };
+    // It was stored within a minute of its creation, and requests with the dead cookie are refused a minute after they came.
+    if now.since(*created) <= 2 * REPLACED_KEPT {
+        context.store.note(dead, Trace::Replaced, now).await?;
     }
     Ok(())
 }

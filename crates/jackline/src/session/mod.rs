@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) context: Arc<Context>,
     pub(crate) request: RequestInfo,
     pub(crate) presented: Presented,
+    /// When the request came.
+    arrived: UnixMs,
     state: Mutex<State>,
     /// Held while the session is loaded, so that it is loaded once however many ask.
     loading: tokio::sync::Mutex<()>,
@@ -113,6 +115,7 @@ pub(crate) enum Presented {
 impl LazySession {
     pub(crate) fn new(context: Arc<Context>, request: RequestInfo, presented: Presented) -> Self {
         Self(Arc::new(Shared {
+            arrived: context.clock.now(),
             context,
             request,
             presented,
@@ -532,7 +535,6 @@ impl Shared {
         };
         let key = token.key();
         let visitor = || visitor.standing_in_for(key);
-        self.lock().loaded = now;
         let endings = context.store.endings();
         let loaded = context
             .store
@@ -552,13 +554,13 @@ impl Shared {
                 self.lock().become_visitor(visitor(), context.new_delta());
                 return Ok(());
             }
-            Loaded::Trace(trace @ (Trace::LoggedOut | Trace::Replaced)) => {
+            Loaded::Trace(trace) => {
                 rejected(match trace {
                     Trace::LoggedOut => "logged_out",
                     _ => "replaced",
                 });
                 let mut state = self.lock();
-                state.superseded = Some(trace);
+                state.superseded = trace.supersedes();
                 state.become_visitor(visitor(), context.new_delta());
                 return Ok(());
             }
@@ -575,8 +577,8 @@ impl Shared {
                     // If another request has ended it, that one's response says what becomes of the cookie (J10).
                     state.forget_cookie = ended == Ended::Removed;
                     state.superseded = match ended {
-                        Ended::Trace(trace @ (Trace::LoggedOut | Trace::Replaced)) => Some(trace),
-                        Ended::Trace(Trace::StoodIn) | Ended::Removed | Ended::Absent => None,
+                        Ended::Trace(trace) => trace.supersedes(),
+                        Ended::Removed | Ended::Absent => None,
                     };
                 }
                 return Ok(());

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::SessionError;
 use crate::lifecycle::{Data, Delta, EndReason, Identity, OwnerId, Record, UnixMs, integer};
-use crate::store::{Epoch, REPLACED_KEPT, Trace};
+use crate::store::{Epoch, Trace};
 use crate::token::{Handle, SessionKey, SessionToken};
 
 /// How far a request has got with its session.
@@ -44,9 +44,9 @@ pub(super) struct Sighting {
 pub(super) struct CameWith {
     pub(super) key: SessionKey,
     pub(super) identity: Option<Identity>,
-    /// The dead session in whose place it was begun, if that was so lately that a request with that one's cookie may still be
-    /// under way.
+    /// The dead session in whose place it was begun.
     pub(super) stands_in_for: Option<SessionKey>,
+    pub(super) created: UnixMs,
 }
 
 impl CameWith {
@@ -72,8 +72,6 @@ pub(super) struct State {
     pub(super) staged: Option<Staged>,
     /// The use of the session has been written down, when it was loaded or with a change, so the cookie is to be renewed too.
     pub(super) renewed: bool,
-    /// When it was loaded.
-    pub(super) loaded: UnixMs,
     pub(super) sighting: Sighting,
     /// What had become of the presented session already, so that the browser has another cookie by now, or none.
     pub(super) superseded: Option<Trace>,
@@ -102,7 +100,6 @@ impl State {
             wanted: false,
             staged: None,
             renewed: false,
-            loaded: UnixMs::default(),
             sighting: Sighting::default(),
             superseded: None,
             expired: None,
@@ -140,10 +137,8 @@ impl State {
         self.came_with = Some(CameWith {
             key: token.key(),
             identity: record.meta.identity.clone(),
-            stands_in_for: record
-                .meta
-                .stands_in_for
-                .filter(|_| self.loaded.since(record.meta.created) <= REPLACED_KEPT),
+            stands_in_for: record.meta.stands_in_for,
+            created: record.meta.created,
         });
         self.record = record;
         self.token = Some(token);

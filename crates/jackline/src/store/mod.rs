@@ -114,7 +114,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn admit<'a>(&'a self, admission: &'a Admission<'a>, now: UnixMs) -> StoreFuture<'a, Admitted>;
 
     /// Ends a session: removes its record, and its entry in the index of `owner`, if it has one. If there was a record, leaves `trace`
-    /// as [`note`](Store::note) does.
+    /// as [`note`](Store::note) does, if there is room for one: a session also ends where there is none.
     fn end<'a>(
         &'a self,
         key: &'a SessionKey,
@@ -144,8 +144,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         now: UnixMs,
     ) -> StoreFuture<'a, u64>;
 
-    /// Reclaims up to `limit` records whose idle limit has run out. Returns how many went; zero when nothing is left to do,
-    /// and always where the store's own expiry does the work.
+    /// Reclaims up to `limit` records whose idle limit has run out, and up to as many epochs and traces that may be forgotten. Returns
+    /// how many of a kind went at most: fewer than `limit` when nothing is left to do, and zero where the store's own expiry does the
+    /// work.
     fn reclaim(&self, limit: u32, now: UnixMs) -> StoreFuture<'_, u64>;
 
     /// Says whether the store is there and would take a write.
@@ -171,11 +172,11 @@ pub(crate) const ENCRYPTED_MEMBER: &str = "jackline:encrypted";
 pub enum Trace {
     /// It was dead, and a visitor's session was begun in its place. Another may be begun in its place too, as when a page sends several
     /// requests at once.
-    StoodIn,
+    StoodIn = 1,
     /// Its owner logged out. The browser holds no cookie, or that of a later login.
-    LoggedOut,
+    LoggedOut = 2,
     /// Another session took its place, by a rotation or at a login, and the browser got that one's cookie.
-    Replaced,
+    Replaced = 3,
 }
 
 /// How long a store remembers that a session gave way to another: longer than the requests that were under way meanwhile.
@@ -195,14 +196,15 @@ impl Trace {
         }
     }
 
+    /// This trace, if it says that no visitor's session may be begun any more for whoever comes with the key.
+    pub(crate) fn supersedes(self) -> Option<Self> {
+        (self > Self::StoodIn).then_some(self)
+    }
+
     /// As a number that grows with its weight.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
     pub(crate) fn weight(self) -> u8 {
-        match self {
-            Self::StoodIn => 1,
-            Self::LoggedOut => 2,
-            Self::Replaced => 3,
-        }
+        self as u8
     }
 
     /// The trace of this weight.

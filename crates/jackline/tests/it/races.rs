@@ -856,3 +856,53 @@ async fn a_browser_that_never_heard_of_its_logout_is_a_visitor_again_after_a_mom
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.gives_cookie());
 }
+
+// Proves: J10
+#[tokio::test]
+async fn a_visitors_session_that_took_a_while_to_begin_still_knows_in_whose_place_it_was() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await.hoarding();
+    site.wait(HOUR);
+    let first = begin(&alice, &gate, "/slow-write").await;
+    site.wait(Duration::from_secs(39));
+    let second = begin(&alice, &gate, "/slow-write").await;
+    site.wait(Duration::from_secs(1));
+    let answer = end(&gate, first).await;
+    assert!(answer.gives_cookie(), "{answer:?}");
+    alice.receive(&answer);
+    site.wait(Duration::from_secs(50));
+    alice.log_in("alice").await;
+    site.wait(Duration::from_secs(1));
+    let answer = end(&gate, second).await;
+    assert!(answer.keeps_cookie(), "{answer:?}");
+    assert_eq!(alice.user().await.as_deref(), Some("alice"));
+}
+
+// Proves: J10
+#[tokio::test]
+async fn what_is_about_to_be_forgotten_counts_as_forgotten() {
+    for (seconds, expected) in [(54, 200), (56, 401), (60, 401)] {
+        let (site, gate) = slow_site(None);
+        let alice = site.logged_in("alice").await.hoarding();
+        site.wait(HOUR);
+        let late = begin(&alice, &gate, "/slow-write").await;
+        site.wait(Duration::from_secs(seconds));
+        let answer = end(&gate, late).await;
+        assert_eq!(answer.status, expected, "{seconds}: {answer:?}");
+    }
+}
+
+// Proves: J2, J10
+#[tokio::test]
+async fn a_logout_that_finds_its_session_ended_clears_nothing_of_whoever_is_logged_in_by_now() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await;
+    let late = begin(&alice, &gate, "/slow-logout").await;
+    alice.post("/logout").await;
+    alice.log_in("alice").await;
+    let answer = end(&gate, late).await;
+    assert_eq!(answer.status, 200, "that session is ended: {answer:?}");
+    assert!(answer.keeps_cookie(), "{answer:?}");
+    let clears = answer.headers.get("clear-site-data");
+    assert_eq!(clears, None, "{answer:?}");
+}

@@ -11,7 +11,7 @@ use jackline::lifecycle::{
 use jackline::origin::Origin;
 use jackline::store::sqlite::{SqliteOpenError, SqliteStore};
 use jackline::store::{
-    Admission, Admitted, Committed, Durability, Epoch, Loaded, Store, StoreError, Trace,
+    Admission, Admitted, Committed, Durability, Ended, Epoch, Loaded, Store, StoreError, Trace,
 };
 use jackline::token::{Bucket, SessionKey, SessionToken};
 use rusqlite::Connection;
@@ -64,6 +64,8 @@ async fn data(store: &SqliteStore, key: &SessionKey) -> Data {
 async fn sessions_survive_a_restart() {
     let folder = Folder::new();
     let store = folder.open();
+    assert_eq!(store.name(), "sqlite");
+    assert_eq!(format!("{store:?}"), "SqliteStore");
     assert_eq!(store.durability(), Durability::Durable);
     store.create(&key(1), &visitor()).await.unwrap();
     store.commit(&key(1), &increment("n"), now()).await.unwrap();
@@ -419,8 +421,8 @@ async fn epochs_are_forgotten_in_bounded_batches_and_the_oldest_first() {
         store.end_all(owner, None, at).await.unwrap();
     }
     let later = start.after(Duration::from_secs(2 * 3600));
-    for forgotten in [6, 10] {
-        assert_eq!(store.reclaim(6, later).await.unwrap(), 0);
+    for (gone, forgotten) in [(6, 6), (4, 10)] {
+        assert_eq!(store.reclaim(6, later).await.unwrap(), gone);
         for (n, owner) in owners.iter().enumerate() {
             let epoch = store.epoch(owner, later).await.unwrap();
             assert_eq!(epoch == Epoch(0), n < forgotten, "{n} of {forgotten}");
@@ -458,4 +460,44 @@ async fn no_token_stands_in_the_file() {
         "the test looks in the right place"
     );
     assert!(!contains(&folder.file(), b"a-token-that-would-show!"));
+}
+
+// Proves: J7, J9
+#[tokio::test]
+async fn traces_are_reclaimed_however_many_there_are() {
+    let folder = Folder::new();
+    let store = folder.open();
+    for n in 0..60 {
+        store.note(&key(n), Trace::Replaced, now()).await.unwrap();
+    }
+    let later = now().after(Duration::from_secs(120));
+    let mut batches = Vec::new();
+    while batches.last() != Some(&0) {
+        batches.push(store.reclaim(20, later).await.unwrap());
+    }
+    assert_eq!(batches, [20, 20, 20, 0]);
+}
+
+// Proves: J2, J7
+#[tokio::test]
+async fn a_full_disk_without_room_for_a_trace_still_lets_somebody_log_out() {
+    let folder = Folder::new();
+    let store = folder.open();
+    store.create(&key(1), &visitor()).await.unwrap();
+    store.limit_pages_for_test(1).await.unwrap();
+    let mut noted = 0_u32;
+    loop {
+        let mut random = [9; SessionToken::RANDOM_BYTES];
+        random[..4].copy_from_slice(&noted.to_be_bytes());
+        let key = SessionToken::from_random(random, Bucket::from_random([0, 0])).key();
+        if store.note(&key, Trace::Replaced, now()).await.is_err() {
+            break;
+        }
+        noted += 1;
+    }
+    let left = Some(Trace::LoggedOut);
+    let ended = store.end(&key(1), None, left, now()).await;
+    assert_eq!(ended.unwrap(), Ended::Removed);
+    let found = store.load(&key(1), Duration::MAX, now()).await.unwrap();
+    assert_eq!(found, Loaded::Absent);
 }

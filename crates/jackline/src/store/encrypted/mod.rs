@@ -4,7 +4,7 @@
 //! session's key as associated data, so that ciphertext moved to another session does not open there. Every session has an encryption
 //! key of its own, derived from the configured one (HKDF, RFC 5869), and every write a random nonce.
 //!
-//! What a store needs to do its work stays readable: the hash of the token, owner, role and name, clocks, browser family and coarse
+//! What a store needs to do its work stays readable: the hashes of tokens, owner, role and name, clocks, browser family and coarse
 //! network, and about how much data there is.
 //!
 //! There is no way back to plain text. A record whose data is not encrypted was not written here, and is no session: its owner logs in

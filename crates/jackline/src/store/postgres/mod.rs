@@ -338,7 +338,7 @@ fn refusal(answer: &str) -> StoreError {
 
 /// What is left of a key, by its weight.
 fn trace(weight: &str) -> Result<Trace, StoreError> {
-    let weight = weight.parse().map_err(|_| Failure::Unexpected)?;
+    let weight: u8 = weight.parse().map_err(|_| Failure::Unexpected)?;
     Ok(Trace::of_weight(weight)?)
 }
 

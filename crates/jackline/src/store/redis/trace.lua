@@ -2,9 +2,13 @@
 
 local REPLACED, REPLACED_KEPT = 3, 60000
 
--- The weight of the trace under a name; nil if there is none.
+-- The weight of the trace under a name; nil if there is none, or what is there is not one. A session ends whatever stands there.
 local function weight_of(name, now)
-  local weight, till = string.match(redis.call('GET', name) or '', '^(%d) (%d+)$')
+  local text = redis.pcall('GET', name)
+  if type(text) ~= 'string' then
+    return nil
+  end
+  local weight, till = string.match(text, '^(%d) (%d+)$')
   if weight and now < tonumber(till) then
     return tonumber(weight)
   end

@@ -170,7 +170,14 @@ impl Store for SqliteStore {
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
         let key = *key;
-        self.writer.run(move |db| tables::end(db, &key, trace, now))
+        let end = move |trace| self.writer.run(move |db| tables::end(db, &key, trace, now));
+        Box::pin(async move {
+            match end(trace).await {
+                // A full disk has no room for a trace, and a session ends all the same.
+                Err(error) if trace.is_some() && tables::is_full(&error) => end(None).await,
+                ended => ended,
+            }
+        })
     }
 
     fn note<'a>(

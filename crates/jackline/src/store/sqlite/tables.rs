@@ -1,4 +1,5 @@
-//! The store contract's steps as statements. Each runs inside a transaction (or, if it only reads, is a single statement).
+//! The store contract's steps as statements. Each runs inside a transaction; one that only reads may do without, since a
+//! trace is written in the step in which its session goes, and is looked for when there is no session.
 
 use std::time::Duration;
 
@@ -248,17 +249,19 @@ pub(super) fn reclaim(db: &Connection, limit: u32, now: UnixMs) -> Result<u64> {
         .as_millis()
         .saturating_sub(u64::try_from(EPOCH_KEPT.as_millis()).unwrap_or(u64::MAX));
     // In batches too: an incident may have revoked everybody's sessions at once.
-    db.prepare_cached(
-        "DELETE FROM owners WHERE owner IN
+    let epochs = db
+        .prepare_cached(
+            "DELETE FROM owners WHERE owner IN
          (SELECT owner FROM owners WHERE set_at < ?1 ORDER BY set_at LIMIT ?2)",
-    )?
-    .execute(params![forgotten, limit])?;
-    db.prepare_cached(
-        "DELETE FROM traces WHERE key IN
+        )?
+        .execute(params![forgotten, limit])?;
+    let traces = db
+        .prepare_cached(
+            "DELETE FROM traces WHERE key IN
          (SELECT key FROM traces WHERE until <= ?1 ORDER BY until LIMIT ?2)",
-    )?
-    .execute(params![now.as_millis(), limit])?;
-    Ok(gone as u64)
+        )?
+        .execute(params![now.as_millis(), limit])?;
+    Ok(gone.max(epochs).max(traces) as u64)
 }
 
 /// Takes the lock that every write takes, and if one has `failed`, writes as much as many a session measures.
@@ -295,6 +298,15 @@ pub(super) fn translated(error: rusqlite::Error) -> StoreError {
         }
         other => StoreError::unavailable(other),
     }
+}
+
+/// Whether this came of a full disk, or a file that may not grow.
+pub(super) fn is_full(error: &StoreError) -> bool {
+    let StoreError::Unavailable(source) = error else {
+        return false;
+    };
+    let source = source.downcast_ref::<rusqlite::Error>();
+    source.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::DiskFull)
 }
 
 fn exists(db: &Connection, key: &SessionKey) -> Result<bool> {

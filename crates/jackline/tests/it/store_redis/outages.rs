@@ -181,6 +181,19 @@ async fn a_read_only_redis_is_unavailable_for_writes() {
     .await;
 }
 
+// Proves: J2, J7
+#[tokio::test]
+async fn a_session_ends_beside_something_that_is_no_trace() {
+    let redis = Redis::start().await;
+    let (alice, now) = (owner("user-1001"), now());
+    let (key, _) = redis.log_in(&alice, now).await;
+    let name = redis.keys("sess:*").await[0].replace("sess:", "sess-trace:");
+    let _: i64 = redis.ask(&["SADD", &name, "x"]).await;
+    let left = Some(Trace::LoggedOut);
+    let ended = redis.store.end(&key, Some(&alice), left, now).await;
+    assert_eq!(ended.unwrap(), Ended::Removed);
+}
+
 // Proves: J7, S79
 #[tokio::test]
 async fn what_nobody_here_wrote_is_corrupt_and_never_a_session() {

@@ -260,7 +260,12 @@ BEGIN
     DELETE FROM jackline.sessions AS s WHERE s.key = p_key;
     IF FOUND THEN
         IF p_weight IS NOT NULL THEN
-            PERFORM jackline.note(p_key, p_weight, p_now, p_until);
+            BEGIN
+                PERFORM jackline.note(p_key, p_weight, p_now, p_until);
+            EXCEPTION WHEN insufficient_resources OR system_error OR internal_error THEN
+                -- There is no room for a trace, and the session ends all the same.
+                NULL;
+            END;
         END IF;
         RETURN 'removed';
     END IF;
@@ -356,11 +361,13 @@ END
 $$;
 
 -- Removes up to `p_limit` records that have run out, and as many epochs from before `p_forget` and traces. What is locked is left for
--- next time.
+-- next time. Returns how many of a kind went at most.
 CREATE FUNCTION jackline.reclaim(p_limit bigint, p_now bigint, p_forget bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     gone bigint;
+    epochs bigint;
+    traces bigint;
 BEGIN
     DELETE FROM jackline.sessions WHERE ctid = ANY (ARRAY(
         SELECT s.ctid FROM jackline.sessions AS s WHERE s.reclaim_after <= p_now
@@ -370,11 +377,13 @@ BEGIN
     DELETE FROM jackline.owners WHERE ctid = ANY (ARRAY(
         SELECT o.ctid FROM jackline.owners AS o WHERE o.set_at < p_forget LIMIT p_limit FOR UPDATE SKIP LOCKED
     ));
+    GET DIAGNOSTICS epochs = ROW_COUNT;
     DELETE FROM jackline.traces WHERE ctid = ANY (ARRAY(
         SELECT t.ctid FROM jackline.traces AS t WHERE t.until <= p_now
         ORDER BY t.until LIMIT p_limit FOR UPDATE SKIP LOCKED
     ));
-    RETURN gone;
+    GET DIAGNOSTICS traces = ROW_COUNT;
+    RETURN greatest(gone, epochs, traces);
 END
 $$;
 
