@@ -63,7 +63,7 @@ impl CookieSpec {
 
     /// `connect.sid`; Path=/; HttpOnly; SameSite=Lax, and Secure unless it is for plain HTTP on `localhost`.
     #[must_use]
-    pub(crate) fn express(secure: bool) -> Self {
+    pub fn express(secure: bool) -> Self {
         let builder = Self::builder("connect.sid");
         let builder = match secure {
             true => builder,
@@ -96,6 +96,17 @@ impl CookieSpec {
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// What Express keeps of a cookie: Secure, domain, path, and SameSite in lower case.
+    #[cfg(feature = "redis")]
+    pub(crate) fn parts(&self) -> (bool, Option<&str>, &str, &'static str) {
+        let same_site = match self.same_site {
+            cookie::SameSite::Lax => "lax",
+            cookie::SameSite::Strict => "strict",
+            cookie::SameSite::None => "none",
+        };
+        (self.secure, self.domain.as_deref(), &self.path, same_site)
     }
 
     /// The `Set-Cookie` header that gives the browser `value` for `max_age`.
