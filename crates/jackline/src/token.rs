@@ -4,10 +4,13 @@
 //! harmless name for lists and logs. Each is computed from the one before, and none can be computed back; but for sessions
 //! shared with Express, whose layout stores the id itself, so that their keys hold it ([`SessionKey::sid`]).
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -165,7 +168,10 @@ impl Bucket {
 /// token from it.
 ///
 /// The key of a session that is shared with Express also holds the id as it is, for that is what stands in Express's Redis.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Keys are equal if bucket and digest are, from which the id cannot differ. As text a key is without it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct SessionKey {
     bucket: Bucket,
     digest: [u8; 32],
@@ -173,7 +179,7 @@ pub struct SessionKey {
 }
 
 /// An id of Express, small enough to be copied.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy)]
 struct Sid {
     len: u8,
     bytes: [u8; Sid::MAX_BYTES],
@@ -266,6 +272,53 @@ impl SessionKey {
         Handle(URL_SAFE_NO_PAD.encode(&digest[..12]))
     }
 }
+
+impl PartialEq for SessionKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_bytes() == other.to_bytes()
+    }
+}
+
+impl Eq for SessionKey {}
+
+impl PartialOrd for SessionKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for SessionKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.to_bytes().cmp(&other.to_bytes())
+    }
+}
+
+impl Hash for SessionKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.to_bytes().hash(state);
+    }
+}
+
+/// As text: [`SessionKey::to_bytes`] in base64url.
+impl From<SessionKey> for String {
+    fn from(key: SessionKey) -> Self {
+        URL_SAFE_NO_PAD.encode(key.to_bytes())
+    }
+}
+
+impl TryFrom<String> for SessionKey {
+    type Error = NotAKey;
+
+    fn try_from(text: String) -> Result<Self, NotAKey> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotAKey)?;
+        Self::from_bytes(&bytes).ok_or(NotAKey)
+    }
+}
+
+/// A text is no [`SessionKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a session's key is 34 bytes in base64url")]
+pub struct NotAKey;
 
 impl fmt::Debug for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

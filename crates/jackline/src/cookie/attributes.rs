@@ -359,6 +359,19 @@ mod tests {
         header.to_str().unwrap()
     }
 
+    // Proves: J11
+    #[test]
+    fn all_mistakes_stand_in_one_message() {
+        let mistakes = vec![CookieMistake::BadPath, CookieMistake::BadDomain];
+        let (path, domain) = (mistakes[0].to_string(), mistakes[1].to_string());
+        assert!(path.contains("path") && domain.contains("domain"));
+        assert_eq!(
+            CookieMistakes(mistakes).to_string(),
+            format!("{path}; {domain}")
+        );
+        assert_eq!(CookieMistakes(vec![]).to_string(), "");
+    }
+
     // Proves: T4.1, A1, S11, S12, S13, S14
     #[test]
     fn set_cookie_says_every_attribute() {

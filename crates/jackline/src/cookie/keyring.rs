@@ -217,6 +217,13 @@ mod tests {
         );
     }
 
+    /// What CSRF tokens are derived from.
+    #[test]
+    fn the_keys_are_handed_on_as_they_are_and_in_order() {
+        let ring = Keyring::new(key("new")).with_previous(key("old"));
+        assert_eq!(ring.expose(), [b"new", b"old"]);
+    }
+
     #[test]
     fn a_signature_has_one_spelling() {
         let ring = Keyring::new(key("k"));
@@ -253,7 +260,8 @@ mod tests {
     // Proves: J6
     #[test]
     fn debug_shows_no_key() {
-        let ring = Keyring::new(key("sesame-open"));
-        assert!(!format!("{ring:?} {:?}", ring.keys[0].0).contains("sesame"));
+        let ring = Keyring::new(key("sesame-open")).with_previous(key("sesame-shut"));
+        assert_eq!(format!("{ring:?}"), "Keyring(2 keys)");
+        assert_eq!(format!("{:?}", ring.keys[0].0), "SigningKey(redacted)");
     }
 }

@@ -301,6 +301,35 @@ mod tests {
         }
     }
 
+    // Proves: S2
+    #[test]
+    fn a_cookie_is_oversize_from_the_first_octet_past_the_limit() {
+        let value = "x".repeat(MAX_COOKIE_BYTES - "sid".len());
+        let longest = read_one(&format!("sid={value}"));
+        assert_eq!(longest.rejected, Some(Rejected::Malformed));
+        let longer = read_one(&format!("sid={value}x"));
+        assert_eq!(longer.rejected, Some(Rejected::Oversize));
+    }
+
+    // Proves: T9.1, J10
+    #[test]
+    fn a_token_that_came_twice_is_as_young_as_its_youngest_signature() {
+        let key = || SigningKey::new("fedcba9876543210fedcba9876543210").unwrap();
+        let rotated = keys().with_previous(key());
+        let older = write(&token(1), &Keyring::new(key()));
+        let current = write(&token(1), &rotated);
+        for (cookies, age) in [
+            (format!("sid={older}; sid={older}"), KeyAge::Older),
+            (format!("sid={older}; sid={current}"), KeyAge::Current),
+            (format!("sid={current}; sid={older}"), KeyAge::Current),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, HeaderValue::from_str(&cookies).unwrap());
+            let reading = read(&headers, "sid", CookieForm::Native, &rotated);
+            assert_eq!(reading.token, Some((token(1), age)), "{cookies}");
+        }
+    }
+
     // Proves: S18
     #[test]
     fn names_match_exactly() {

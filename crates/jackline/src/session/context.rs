@@ -12,7 +12,7 @@ use crate::events::{EventKind, SecurityEvent};
 use crate::lifecycle::{Delta, OwnerId, Policy, Record, UnixMs};
 use crate::store::{
     Admission, Admitted, Committed, CorruptRecord, ENCRYPTED_MEMBER, Ended, Epoch, Listed, Loaded,
-    Page, Store, StoreError, StoreFuture,
+    Page, Store, StoreError, StoreFuture, Trace,
 };
 use crate::token::{Bucket, SessionKey, SessionToken};
 
@@ -191,9 +191,20 @@ impl TimedStore {
         &self,
         key: &SessionKey,
         owner: Option<&OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> Result<Ended, SessionError> {
-        self.ending_call("end", self.store.end(key, owner, now))
+        self.ending_call("end", self.store.end(key, owner, trace, now))
+            .await
+    }
+
+    pub(crate) async fn note(
+        &self,
+        key: &SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> Result<Trace, SessionError> {
+        self.ending_call("note", self.store.note(key, trace, now))
             .await
     }
 

@@ -37,6 +37,7 @@ pub mod records;
 pub mod revocation;
 pub mod rotation;
 mod scene;
+pub mod traces;
 pub mod values;
 
 use std::sync::Arc;
@@ -163,6 +164,14 @@ macro_rules! store_contract {
                 of_concurrent_ends_one_is_told_that_there_was_a_session,
                 commits_and_loads_racing_an_end_bring_nothing_back,
                 of_an_end_and_a_rotation_at_once_one_finds_the_session,
+            }
+            traces {
+                a_trace_is_kept_for_its_time,
+                a_trace_never_gives_way_to_a_lighter_one,
+                a_trace_under_a_live_session_shows_when_that_has_ended,
+                an_end_leaves_the_trace_that_it_is_to_leave,
+                giving_way_weighs_more_than_what_was_noted,
+                of_concurrent_traces_the_weightiest_stays,
             }
             logins {
                 a_login_from_before_a_revocation_writes_and_ends_nothing,

@@ -13,7 +13,7 @@ use jackline::origin::Origin;
 use jackline::store::redis::express::{ExpressMapping, ExpressOptions, ExpressStore, IdForm};
 use jackline::store::redis::{RedisOpenError, RedisOptions};
 use jackline::store::{
-    Admission, Admitted, Committed, Ended, Loaded, Page, Store as _, StoreError,
+    Admission, Admitted, Committed, Ended, Loaded, Page, Store as _, StoreError, Trace,
 };
 use jackline::token::{SessionKey, SessionToken};
 use proptest::strategy::{Strategy as _, ValueTree as _};
@@ -282,7 +282,7 @@ async fn what_was_ended_here_is_dead_here_also_when_express_writes_it_back() {
     let before = shared.text(&sid).await.unwrap();
     let ended = shared
         .store
-        .end(&key(&sid), Some(&alice), now())
+        .end(&key(&sid), Some(&alice), None, now())
         .await
         .unwrap();
     assert_eq!(ended, Ended::Removed);
@@ -306,7 +306,10 @@ async fn what_was_ended_here_is_dead_here_also_when_express_writes_it_back() {
         .await
         .unwrap();
     shared.express_saves(&sid, &before, "1800").await;
-    assert_eq!(shared.load(&sid, now()).await, Loaded::Replaced);
+    assert_eq!(
+        shared.load(&sid, now()).await,
+        Loaded::Trace(Trace::Replaced)
+    );
     assert_eq!(shared.text(&sid).await, None);
 }
 

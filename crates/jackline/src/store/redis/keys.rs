@@ -7,7 +7,7 @@
 //! | `sess:{AbC}<digest>` | a session, as one line |
 //! | `sess-owner:{AbC}<digest of the owner>` | the owner's index: a sorted set of session digests, by login |
 //! | `sess-epoch:{AbC}<digest of the owner>` | the owner's revocation epoch, for an hour |
-//! | `sess-moved:{AbC}<digest>` | for a minute: that this session gave way to another |
+//! | `sess-trace:{AbC}<digest>` | for a minute: what became of this session |
 //! | `sess-ping:{AAA}` | proof, for a second, that a write is taken |
 //!
 //! `KEYS sess:*` shows sessions and nothing else. Every name runs out by itself.
@@ -44,9 +44,9 @@ impl Names {
         self.sessions_in(key.bucket()) + &member(key)
     }
 
-    /// The note that a session gave way to another.
-    pub(super) fn moved(&self, key: &SessionKey) -> String {
-        self.beside("moved", key.bucket(), &member(key))
+    /// What is left of a session.
+    pub(super) fn trace(&self, key: &SessionKey) -> String {
+        self.beside("trace", key.bucket(), &member(key))
     }
 
     /// What comes before the member in the name of every session of a bucket.
@@ -75,6 +75,11 @@ impl Names {
     /// An index and an epoch that no owner has, of a bucket.
     pub(super) fn of_nobody(&self, bucket: Bucket) -> [String; 2] {
         ["owner", "epoch"].map(|kind| self.beside(kind, bucket, ""))
+    }
+
+    /// For a minute: that a session that is shared with Express has ended.
+    pub(super) fn grave(&self, key: &SessionKey) -> String {
+        self.beside("ended", key.bucket(), &member(key))
     }
 
     /// The name of a session that is shared with Express, as connect-redis has it.
@@ -140,19 +145,19 @@ mod tests {
             rest.split_once('}').unwrap().0.to_owned()
         };
         let session = names.session(&key);
-        let (index, epoch, moved) = (
+        let (index, epoch, trace) = (
             names.index(&owner()),
             names.epoch(&owner()),
-            names.moved(&key),
+            names.trace(&key),
         );
         assert!(session.starts_with("sess:{"), "{session}");
         assert_eq!(session.len(), "sess:{AbC}".len() + 43);
         assert_eq!(tag(&session), tag(&index));
         assert_eq!(tag(&session), tag(&epoch));
-        assert_eq!(tag(&session), tag(&moved));
+        assert_eq!(tag(&session), tag(&trace));
         let ping = names.ping(Bucket::of(&owner()));
         assert_eq!(tag(&session), tag(&ping));
-        for other in [index, epoch, moved, ping] {
+        for other in [index, epoch, trace, ping] {
             assert!(!other.starts_with("sess:"), "{other}");
             assert!(!other.contains("user-1001"), "{other}");
         }

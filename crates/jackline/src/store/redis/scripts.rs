@@ -97,6 +97,7 @@ pub(super) struct Scripts {
     pub(super) commit: Script,
     pub(super) rotate: Script,
     pub(super) admit: Script,
+    pub(super) note: Script,
     pub(super) end: Script,
     pub(super) give_way: Script,
     pub(super) end_all: Script,
@@ -115,14 +116,14 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             create: script!("record.lua", "index.lua", "create.lua"),
-            load: script!("record.lua", "replaced.lua", "load.lua"),
+            load: script!("record.lua", "trace.lua", "load.lua"),
             commit: script!("record.lua", "splice.lua", "apply.lua", "commit.lua"),
             rotate: script!(
                 "record.lua",
                 "splice.lua",
                 "apply.lua",
                 "index.lua",
-                "replaced.lua",
+                "trace.lua",
                 "rotate.lua"
             ),
             admit: script!(
@@ -130,11 +131,12 @@ impl Scripts {
                 "splice.lua",
                 "apply.lua",
                 "index.lua",
-                "replaced.lua",
+                "trace.lua",
                 "admit.lua"
             ),
-            end: script!("index.lua", "replaced.lua", "end.lua"),
-            give_way: script!("record.lua", "index.lua", "replaced.lua", "give_way.lua"),
+            note: script!("trace.lua", "note.lua"),
+            end: script!("index.lua", "trace.lua", "end.lua"),
+            give_way: script!("record.lua", "index.lua", "trace.lua", "give_way.lua"),
             end_all: script!("end_all.lua"),
             list: script!("record.lua", "list.lua"),
             sample: script!("sample.lua"),

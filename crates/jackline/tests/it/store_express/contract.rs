@@ -12,7 +12,7 @@ use jackline::store::redis::RedisOptions;
 use jackline::store::redis::express::ExpressStore;
 use jackline::store::{
     Admission, Admitted, Durability, Ended, Epoch, Listed, Loaded, Page, Replaced, Store,
-    StoreFuture,
+    StoreFuture, Trace,
 };
 use jackline::token::SessionKey;
 use testkit::redis::RedisServer;
@@ -120,9 +120,19 @@ impl Store for ByNativeKeys {
         &'a self,
         key: &'a SessionKey,
         owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
-        Box::pin(async move { self.0.end(&shared_key(key), owner, now).await })
+        Box::pin(async move { self.0.end(&shared_key(key), owner, trace, now).await })
+    }
+
+    fn note<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Trace> {
+        Box::pin(async move { self.0.note(&shared_key(key), trace, now).await })
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, now: UnixMs) -> StoreFuture<'a, Epoch> {

@@ -1,9 +1,9 @@
--- KEYS: session, index, epoch, [replaced session, its trace, [its index]]
+-- KEYS: session, index, epoch, [replaced session, its trace and grave, [its index]]
 -- ARGV: now, epoch, at the cap (`prune`, `refuse` or `allow`), cap, text, our bookkeeping, idle limit, started, member, prefix of
 -- sessions, replaced member or '', [data part of a delta, if the data moves along]
 --
 -- Decides first and writes then, so that whatever stops it, stops it before the first write.
-local session, index, epoch, replaced, trace, replaced_index = unpack(KEYS)
+local session, index, epoch, replaced, replaced_trace, grave, replaced_index = unpack(KEYS)
 local now, at_cap, cap = tonumber(ARGV[1]), ARGV[3], tonumber(ARGV[4])
 local started, member, prefix, replaced_member = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 
@@ -39,7 +39,7 @@ end
 
 local record = fresh(ARGV[5], ARGV[6], tonumber(ARGV[7]), now)
 if replaced and ARGV[12] then
-  local old, reason = live(replaced, trace, now)
+  local old, reason = live(replaced, grave, now)
   if reason == 'corrupt' then
     return { reason }
   end
@@ -67,7 +67,8 @@ save(record, session, now)
 enter(index, started, member, record, now)
 if replaced then
   redis.call('DEL', replaced)
-  leave_trace(trace, 'replaced', now)
+  bury(grave, now)
+  note_replaced(replaced_trace, now)
   leave(index, replaced_member)
   if replaced_index then
     leave(replaced_index, replaced_member)

@@ -1,16 +1,16 @@
--- KEYS: session, trace, [index] · ARGV: member, now
+-- KEYS: session, its trace, its grave, [index] · ARGV: member, now, [weight of the trace to leave, how long it is kept]
 local now = tonumber(ARGV[2])
-local trace = trace_of(KEYS[2], now)
+local there = weight_of(KEYS[2], now)
+local buried = is_buried(KEYS[3], now)
 local ended = redis.call('DEL', KEYS[1])
-if KEYS[3] then
-  leave(KEYS[3], ARGV[1])
+if KEYS[4] then
+  leave(KEYS[4], ARGV[1])
 end
-if trace then
-  return { trace == 'replaced' and 'replaced' or 'absent' }
+if ended == 0 or buried then
+  return { trace(there) }
 end
-if ended == 1 then
-  -- Refused when memory is full, except after something was deleted.
-  leave_trace(KEYS[2], 'ended', now)
-  return { 'removed' }
+bury(KEYS[3], now)
+if ARGV[3] then
+  add_trace(KEYS[2], there, tonumber(ARGV[3]), tonumber(ARGV[4]), now)
 end
-return { 'absent' }
+return { 'removed' }

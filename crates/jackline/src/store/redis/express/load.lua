@@ -1,14 +1,11 @@
--- KEYS: session, trace · ARGV: now, step
+-- KEYS: session, its trace, its grave · ARGV: now, step
 local now, step = tonumber(ARGV[1]), tonumber(ARGV[2])
-local trace = trace_of(KEYS[2], now)
-if trace then
-  -- If it is there again, Express has written back what it had read before.
+if is_buried(KEYS[3], now) then
   redis.call('DEL', KEYS[1])
-  return { trace == 'replaced' and 'replaced' or 'absent' }
 end
 local record, reason = fetch(KEYS[1], now)
 if not record then
-  return { reason == 'gone' and 'absent' or reason }
+  return { reason == 'gone' and trace(weight_of(KEYS[2], now)) or reason }
 end
 if not record.known then
   return { 'strange', record.text }

@@ -78,7 +78,8 @@ const PROTOTYPE: [&str; 22] = [
 
 impl ExpressMapping {
     /// Whether the names differ from each other and from those that Express or this library uses itself.
-    pub(super) fn is_possible(&self) -> bool {
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
         let mapped = self.mapped();
         mapped.iter().enumerate().all(|(at, name)| {
             !name.is_empty() && !PROTOTYPE.contains(name) && !mapped[..at].contains(name)

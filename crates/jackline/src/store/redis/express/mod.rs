@@ -36,12 +36,12 @@ use super::link::Failure;
 use super::question::Question;
 use super::scripts::{Call, with_data_part};
 use super::servers::Servers;
-use super::{RedisOpenError, RedisOptions, open, whole_millis};
+use super::{RedisOpenError, RedisOptions, open, whole_millis, with_trace};
 use crate::cookie::CookieSpec;
 use crate::lifecycle::{Delta, OwnerId, Policy, Record, SessionCap, UnixMs};
 use crate::store::{
     Admission, Admitted, Committed, CorruptRecord, Cursor, Durability, Ended, Epoch, Listed,
-    Loaded, Page, Store, StoreError, StoreFuture,
+    Loaded, Page, Store, StoreError, StoreFuture, Trace,
 };
 use crate::token::{Bucket, SessionKey};
 
@@ -179,7 +179,8 @@ impl Inner {
                 .load
                 .call()
                 .key(self.session(key)?)
-                .key(self.names.moved(key))
+                .key(self.names.trace(key))
+                .key(self.names.grave(key))
                 .number(now.as_millis())
                 .number(whole_millis(step));
             let answer = self.run(call).await?;
@@ -189,7 +190,6 @@ impl Inner {
             };
             return match answer.word() {
                 b"absent" => Ok(Loaded::Absent),
-                b"replaced" => Ok(Loaded::Replaced),
                 b"expired" => Ok(Loaded::Expired(record()?)),
                 b"live" => Ok(Loaded::Live {
                     record: record()?,
@@ -203,7 +203,7 @@ impl Inner {
                     true => continue,
                     false => Ok(Loaded::Absent),
                 },
-                _ => Err(answer.refusal()),
+                _ => Ok(Loaded::Trace(answer.trace()?)),
             };
         }
         Err(StoreError::unavailable("the session changes all the time"))
@@ -244,7 +244,7 @@ impl Inner {
             .commit
             .call()
             .key(self.session(key)?)
-            .key(self.names.moved(key))
+            .key(self.names.grave(key))
             .number(now.as_millis());
         self.run(self.with_delta(call, delta)?).await?.committed()
     }
@@ -263,7 +263,8 @@ impl Inner {
             .call()
             .key(self.session(old)?)
             .key(self.session(new)?)
-            .key(self.names.moved(old));
+            .key(self.names.trace(old))
+            .key(self.names.grave(old));
         if let Some(owner) = owner {
             call = call.key(self.names.index(owner));
         }
@@ -296,7 +297,8 @@ impl Inner {
             replaced_sid = sid(replaced.key)?;
             call = call
                 .key(self.session(replaced.key)?)
-                .key(self.names.moved(replaced.key));
+                .key(self.names.trace(replaced.key))
+                .key(self.names.grave(replaced.key));
             if let Some(other) = replaced.owner.filter(|other| other != owner) {
                 call = call.key(self.names.index(other));
             }
@@ -339,6 +341,7 @@ impl Inner {
         &self,
         key: &SessionKey,
         owner: Option<&OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> Result<Ended, StoreError> {
         let mut call = self
@@ -346,17 +349,33 @@ impl Inner {
             .end
             .call()
             .key(self.session(key)?)
-            .key(self.names.moved(key));
+            .key(self.names.trace(key))
+            .key(self.names.grave(key));
         if let Some(owner) = owner {
             call = call.key(self.names.index(owner));
         }
-        let answer = self
-            .run(call.arg(sid(key)?).number(now.as_millis()))
-            .await?;
+        let mut call = call.arg(sid(key)?).number(now.as_millis());
+        if let Some(trace) = trace {
+            call = with_trace(call, trace);
+        }
+        let answer = self.run(call).await?;
         match answer.word() {
             b"removed" => Ok(Ended::Removed),
             b"absent" => Ok(Ended::Absent),
-            b"replaced" => Ok(Ended::Replaced),
+            _ => Ok(Ended::Trace(answer.trace()?)),
+        }
+    }
+
+    async fn note(&self, key: &SessionKey, trace: Trace, now: UnixMs) -> Result<Trace, StoreError> {
+        let call = self
+            .scripts
+            .note
+            .call()
+            .key(self.names.trace(key))
+            .number(now.as_millis());
+        let answer = self.run(with_trace(call, trace)).await?;
+        match (answer.word(), answer.rest()) {
+            (b"noted", [weight]) => Ok(Trace::of_weight(number(weight)?)?),
             _ => Err(answer.refusal()),
         }
     }
@@ -545,9 +564,19 @@ impl Store for ExpressStore {
         &'a self,
         key: &'a SessionKey,
         owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
-        Box::pin(self.0.end(key, owner, now))
+        Box::pin(self.0.end(key, owner, trace, now))
+    }
+
+    fn note<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Trace> {
+        Box::pin(self.0.note(key, trace, now))
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, _now: UnixMs) -> StoreFuture<'a, Epoch> {

@@ -7,7 +7,7 @@
 local LATEST = 999999999999999
 -- Within one script Redis's clock may stand or run.
 local SAME_MS = 20
-local TRACE_KEPT = 60000
+local BURIED_MS = 60000
 
 local HIDDEN = {}
 for _, name in ipairs(SETTINGS.hidden) do
@@ -107,19 +107,20 @@ local function revoked(record)
   return epoch and tonumber(epoch) > record.book.epoch
 end
 
--- Express, whose last writer wins, may bring back what we have ended. So that an ending is remembered for a while.
-local function leave_trace(name, trace, now)
-  redis.call('SET', name, trace .. ' ' .. whole(now + TRACE_KEPT), 'PX', TRACE_KEPT)
+-- Express, whose last writer wins, may bring back what was ended here. So that an end is remembered, for longer than requests are
+-- under way. Refused when memory is full, except after something was deleted.
+local function bury(grave, now)
+  redis.call('SET', grave, whole(now + BURIED_MS), 'PX', BURIED_MS)
 end
 
-local function trace_of(name, now)
-  local trace, till = string.match(redis.call('GET', name) or '', '^(%a+) (%d+)$')
-  return trace and now < tonumber(till) and trace or nil
+local function is_buried(grave, now)
+  local till = redis.call('GET', grave)
+  return till and now < tonumber(till)
 end
 
 -- The live record under a name, or nil and why not.
-local function live(name, trace, now)
-  if trace_of(trace, now) then
+local function live(name, grave, now)
+  if is_buried(grave, now) then
     return nil, 'gone'
   end
   local record, reason = fetch(name, now)

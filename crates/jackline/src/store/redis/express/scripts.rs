@@ -12,6 +12,7 @@ pub(super) struct Scripts {
     pub(super) commit: Script,
     pub(super) rotate: Script,
     pub(super) admit: Script,
+    pub(super) note: Script,
     pub(super) end: Script,
     pub(super) end_all: Script,
     pub(super) walk: Script,
@@ -44,12 +45,17 @@ impl Scripts {
         }
         Self {
             create: script!("../index.lua", "create.lua"),
-            load: script!("load.lua"),
+            load: script!("../trace.lua", "load.lua"),
             adopt: script!("../index.lua", "adopt.lua"),
             commit: script!("commit.lua"),
-            rotate: script!("../index.lua", "rotate.lua"),
-            admit: script!("../index.lua", "admit.lua"),
-            end: script!("../index.lua", "end.lua"),
+            rotate: script!("../index.lua", "../trace.lua", "rotate.lua"),
+            admit: script!("../index.lua", "../trace.lua", "admit.lua"),
+            note: Script::new(concat!(
+                include_str!("../trace.lua"),
+                "\n",
+                include_str!("../note.lua")
+            )),
+            end: script!("../index.lua", "../trace.lua", "end.lua"),
             end_all: script!("../index.lua", "end_all.lua"),
             walk: script!("walk.lua"),
             list: script!("../list.lua"),

@@ -10,6 +10,7 @@ use super::mapping::{COOKIE, ExpressMapping, IdForm, OURS};
 use crate::lifecycle::{Clocks, Data, Identity, Meta, OwnerId, Policy, Record, Role, UnixMs};
 use crate::origin::Origin;
 use crate::store::CorruptRecord;
+use crate::token::SessionKey;
 
 /// What Express has no place for. Stands in the record's member `jackline`, beside what only the scripts use: `of`, the
 /// identity that it is about, and `seen` and `till`, the last use and the end of the TTL that was set for it.
@@ -35,6 +36,7 @@ pub(super) struct BookMeta {
     authenticated: Option<UnixMs>,
     origin: Origin,
     step_up_due: bool,
+    stands_in_for: Option<SessionKey>,
 }
 
 impl BookMeta {
@@ -45,6 +47,7 @@ impl BookMeta {
             authenticated: meta.authenticated,
             origin: meta.origin,
             step_up_due: meta.step_up_due,
+            stands_in_for: meta.stands_in_for,
         }
     }
 }
@@ -180,6 +183,7 @@ pub(super) fn read(line: &[u8], mapping: &ExpressMapping) -> Result<Record, Corr
             authenticated: book.meta.authenticated,
             origin: book.meta.origin,
             step_up_due: book.meta.step_up_due,
+            stands_in_for: book.meta.stands_in_for,
         },
         data: mapping.data(&members),
     })
@@ -231,6 +235,7 @@ pub(super) fn entered(
                     authenticated: owner.as_ref().map(|_| started),
                     origin: Origin::default(),
                     step_up_due: false,
+                    stands_in_for: None,
                 },
                 ends: started.after(limit),
                 version: 0,
