@@ -9,6 +9,7 @@ mod concurrency;
 mod costs;
 mod dawdle;
 mod encryption;
+mod express;
 mod hang_ups;
 mod login_races;
 mod outages;

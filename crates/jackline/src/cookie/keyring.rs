@@ -175,13 +175,16 @@ fn keyed(key: SigningKey) -> (SigningKey, Hmac<Sha256>) {
     (key, state)
 }
 
+/// A key of any text, such as the vectors of others are made with.
+#[cfg(test)]
+pub(super) fn for_tests(text: &str) -> SigningKey {
+    SigningKey(Zeroizing::new(text.into()))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::for_tests as key;
     use super::*;
-
-    fn key(text: &str) -> SigningKey {
-        SigningKey(Zeroizing::new(text.into()))
-    }
 
     // Proves: T4.1
     #[test]

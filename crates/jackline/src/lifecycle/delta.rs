@@ -220,6 +220,9 @@ pub enum DeltaError {
     /// The session's data would grow past the configured limit.
     #[error("the session's data would grow past its limit")]
     TooLarge,
+    /// The member means something to Express, or says who is logged in, and is no data where sessions are shared with it.
+    #[error("a member of this name is reserved where sessions are shared with Express")]
+    ReservedMember,
 }
 
 fn add(current: Option<&RawValue>, by: i64) -> Result<i64, DeltaError> {

@@ -77,9 +77,18 @@ impl Names {
         ["owner", "epoch"].map(|kind| self.beside(kind, bucket, ""))
     }
 
+    /// For a minute: that a session that is shared with Express has ended.
+    pub(super) fn grave(&self, key: &SessionKey) -> String {
+        self.beside("ended", key.bucket(), &member(key))
+    }
+
+    /// The name of a session that is shared with Express, as connect-redis has it.
+    pub(super) fn shared(&self, sid: &str) -> String {
+        format!("{}{sid}", self.prefix)
+    }
+
     fn of_owner(&self, kind: &str, owner: &OwnerId) -> String {
-        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(owner.as_str()));
-        self.beside(kind, Bucket::of(owner), &digest)
+        format!("{}-{kind}:{}", self.stem(), owner_tag(owner))
     }
 
     fn beside(&self, kind: &str, bucket: Bucket, digest: &str) -> String {
@@ -90,6 +99,12 @@ impl Names {
     pub(super) fn stem(&self) -> &str {
         &self.prefix[..self.prefix.len() - 1]
     }
+}
+
+/// How the names of everything that is an owner's end.
+pub(super) fn owner_tag(owner: &OwnerId) -> String {
+    let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(owner.as_str()));
+    format!("{{{}}}{digest}", tag(Bucket::of(owner)))
 }
 
 /// A session's name in its owner's index.

@@ -27,6 +27,7 @@ mod answer;
 mod apart;
 mod cluster;
 mod dial;
+pub mod express;
 mod keys;
 mod link;
 mod open;

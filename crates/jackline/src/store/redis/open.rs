@@ -93,6 +93,11 @@ impl RedisOptions {
         self
     }
 
+    /// How long any call may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.response_timeout
+    }
+
     /// As whom sentinels are asked. The user of the URL is the servers'. Default: nobody.
     #[must_use]
     pub fn sentinel_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
@@ -270,6 +275,23 @@ pub enum RedisOpenError {
         /// Its version.
         version: String,
     },
+    /// Express's ids have no hash tag.
+    #[error(
+        "sessions that are shared with Express cannot be kept in a Redis Cluster, which would scatter what one step has to \
+         reach; use one server, or Sentinel"
+    )]
+    ExpressCluster,
+    /// The mapping of members will not do.
+    #[error(
+        "the members of Express's sessions that say who is logged in must have four different names, none of which Express \
+         uses itself"
+    )]
+    ExpressMapping,
+    /// The user may not ask for the time.
+    #[error(
+        "Redis does not let its user run time, which sessions that are shared with Express need; give it the right +time too"
+    )]
+    ExpressClock,
 }
 
 /// Everything that a store needs.

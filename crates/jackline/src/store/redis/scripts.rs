@@ -13,15 +13,16 @@ use crate::store::codec::encode_meta;
 /// A script and the SHA-1 that Redis knows it by.
 #[derive(Debug)]
 pub(super) struct Script {
-    code: &'static str,
+    code: String,
     sha: String,
 }
 
 impl Script {
-    pub(super) fn new(code: &'static str) -> Self {
+    pub(super) fn new(code: impl Into<String>) -> Self {
+        let code = code.into();
         Self {
+            sha: redis::Script::new(&code).get_hash().to_owned(),
             code,
-            sha: redis::Script::new(code).get_hash().to_owned(),
         }
     }
 
@@ -71,7 +72,7 @@ impl Call<'_> {
 
     /// Brings the script along, for a Redis that has just started. It keeps it from then on.
     pub(super) fn in_full(&self) -> Cmd {
-        self.command("EVAL", self.script.code)
+        self.command("EVAL", &self.script.code)
     }
 
     fn command(&self, verb: &str, script: &str) -> Cmd {
