@@ -5,39 +5,57 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use ureq::http::{Method, Request, Response};
 
-use crate::program::Program;
-
 /// The password of the demo user.
-pub(crate) const PASSWORD: &str = "correct-horse";
+pub const PASSWORD: &str = "correct-horse";
+
+/// By which a server says that a cookie is no more.
+const GONE: [&str; 2] = ["Max-Age=0", "Expires=Thu, 01 Jan 1970"];
+
+/// A running server.
+pub trait Site {
+    /// The whole address of a path.
+    fn url(&self, path: &str) -> String;
+
+    /// Takes note of what must never be printed.
+    fn remember_secret(&self, secret: &str);
+}
 
 /// A browser that looks at one running server.
-pub(crate) struct Browser<'a> {
-    program: &'a Program,
+#[expect(missing_debug_implementations, reason = "a site need not have one")]
+pub struct Browser<'a> {
+    site: &'a (dyn Site + Sync),
     agent: ureq::Agent,
-    pub(crate) cookies: BTreeMap<String, String>,
+    /// Each cookie's value by its name.
+    pub cookies: BTreeMap<String, String>,
     /// Sent with every request.
-    pub(crate) headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: ureq::http::HeaderMap,
-    pub(crate) text: String,
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Answer {
+    pub status: u16,
+    pub headers: ureq::http::HeaderMap,
+    pub text: String,
 }
 
 impl Answer {
-    pub(crate) fn json(&self) -> Value {
+    /// The body, which is JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
     /// Status and body in one, to compare.
-    pub(crate) fn seen(&self) -> (u16, &str) {
+    #[must_use]
+    pub fn seen(&self) -> (u16, &str) {
         (self.status, self.text.as_str())
     }
 
-    pub(crate) fn set_cookies(&self) -> Vec<&str> {
+    /// Each `Set-Cookie`.
+    #[must_use]
+    pub fn set_cookies(&self) -> Vec<&str> {
         self.headers
             .get_all("set-cookie")
             .iter()
@@ -47,7 +65,9 @@ impl Answer {
 }
 
 impl<'a> Browser<'a> {
-    pub(crate) fn new(program: &'a Program) -> Self {
+    /// A browser without a cookie.
+    #[must_use]
+    pub fn new(site: &'a (dyn Site + Sync)) -> Self {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -55,7 +75,7 @@ impl<'a> Browser<'a> {
             .build()
             .new_agent();
         Self {
-            program,
+            site,
             agent,
             cookies: BTreeMap::new(),
             headers: BTreeMap::new(),
@@ -63,30 +83,28 @@ impl<'a> Browser<'a> {
     }
 
     /// The same browser, looking at another instance of the server.
-    pub(crate) fn at<'b>(&self, program: &'b Program) -> Browser<'b> {
+    #[must_use]
+    pub fn at<'b>(&self, site: &'b (dyn Site + Sync)) -> Browser<'b> {
         Browser {
-            program,
+            site,
             agent: self.agent.clone(),
             cookies: self.cookies.clone(),
             headers: self.headers.clone(),
         }
     }
 
-    pub(crate) fn get(&mut self, path: &str) -> Answer {
+    /// Visits a page.
+    pub fn get(&mut self, path: &str) -> Answer {
         self.send(Method::GET, path, None)
     }
 
-    pub(crate) fn post(&mut self, path: &str, body: &Value) -> Answer {
+    /// Sends JSON.
+    pub fn post(&mut self, path: &str, body: &Value) -> Answer {
         self.send(Method::POST, path, Some(body))
     }
 
     /// An unsafe request with the session's CSRF token.
-    pub(crate) fn send_safely(
-        &mut self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Answer {
+    pub fn send_safely(&mut self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let token = self.csrf_token();
         self.headers.insert("x-csrf-token".to_owned(), token);
         let answer = self.send(method, path, body);
@@ -94,37 +112,34 @@ impl<'a> Browser<'a> {
         answer
     }
 
-    pub(crate) fn csrf_token(&mut self) -> String {
+    /// A token of the session's, which gets a session if there is none.
+    pub fn csrf_token(&mut self) -> String {
         let answer = self.get("/csrf-token");
         assert_eq!(answer.status, 200, "{answer:?}");
         let token = answer.json()["csrfToken"].as_str().unwrap().to_owned();
-        self.program.remember_secret(&token);
+        self.site.remember_secret(&token);
         token
     }
 
-    pub(crate) fn log_in(&mut self) -> Answer {
+    /// Logs the demo user in.
+    pub fn log_in(&mut self) -> Answer {
         self.log_in_as("alice", PASSWORD)
     }
 
-    pub(crate) fn log_in_as(&mut self, username: &str, password: &str) -> Answer {
-        self.program.remember_secret(password);
+    /// Logs somebody in.
+    pub fn log_in_as(&mut self, username: &str, password: &str) -> Answer {
+        self.site.remember_secret(password);
         self.post(
             "/login",
             &serde_json::json!({ "username": username, "password": password }),
         )
     }
 
-    pub(crate) fn send(&mut self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(self.program.url(path));
+    /// Sends a request with the cookies, and keeps those that come back.
+    pub fn send(&mut self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(self.site.url(path));
         if !self.cookies.is_empty() {
-            let pairs: Vec<_> = self
-                .cookies
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
-            request = request.header("cookie", pairs.join("; "));
+            request = request.header("cookie", self.cookie_header());
         }
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -139,6 +154,15 @@ impl<'a> Browser<'a> {
         self.take(response.unwrap())
     }
 
+    /// What it sends as `Cookie`.
+    pub(crate) fn cookie_header(&self) -> String {
+        let pairs = self.cookies.iter();
+        let pairs: Vec<_> = pairs
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        pairs.join("; ")
+    }
+
     fn take(&mut self, mut response: Response<ureq::Body>) -> Answer {
         let answer = Answer {
             status: response.status().as_u16(),
@@ -148,7 +172,7 @@ impl<'a> Browser<'a> {
         for line in answer.set_cookies() {
             let (pair, attributes) = line.split_once("; ").unwrap();
             let (name, value) = pair.split_once('=').unwrap();
-            if attributes.contains("Max-Age=0") {
+            if GONE.iter().any(|gone| attributes.contains(gone)) {
                 self.cookies.remove(name);
             } else {
                 self.remember_token(value);
@@ -160,9 +184,13 @@ impl<'a> Browser<'a> {
 
     /// The token and its signature, in each of their spellings.
     fn remember_token(&self, value: &str) {
-        let (token, signature) = value.strip_prefix("s%3A").unwrap().split_once('.').unwrap();
-        self.program.remember_secret(value);
-        self.program.remember_secret(token);
-        self.program.remember_secret(signature);
+        let (token, signature) = value
+            .strip_prefix("s%3A")
+            .unwrap()
+            .rsplit_once('.')
+            .unwrap();
+        self.site.remember_secret(value);
+        self.site.remember_secret(token);
+        self.site.remember_secret(signature);
     }
 }
