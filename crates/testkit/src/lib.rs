@@ -9,6 +9,7 @@
 pub mod browser;
 pub mod certificates;
 pub mod dawdle;
+pub mod node;
 pub mod postgres;
 mod process;
 pub mod program;
