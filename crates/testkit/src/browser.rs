@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use ureq::http::request::Builder;
 use ureq::http::{Method, Request, Response};
 
 /// The password of the demo user.
@@ -93,6 +94,11 @@ impl<'a> Browser<'a> {
         }
     }
 
+    /// Looks at another server from now on, as at the same site.
+    pub fn turn_to(&mut self, site: &'a (dyn Site + Sync)) {
+        self.site = site;
+    }
+
     /// Visits a page.
     pub fn get(&mut self, path: &str) -> Answer {
         self.send(Method::GET, path, None)
@@ -137,6 +143,26 @@ impl<'a> Browser<'a> {
 
     /// Sends a request with the cookies, and keeps those that come back.
     pub fn send(&mut self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        match body {
+            None => {
+                let request = self.request(method, path).body(()).unwrap();
+                let response = self.agent.run(request).unwrap();
+                self.take(response)
+            }
+            Some(body) => self.send_text(method, path, &body.to_string()),
+        }
+    }
+
+    /// The same with a body that is JSON, down to its spelling.
+    pub fn send_text(&mut self, method: Method, path: &str, json: &str) -> Answer {
+        let request = self
+            .request(method, path)
+            .header("content-type", "application/json");
+        let response = self.agent.run(request.body(json).unwrap()).unwrap();
+        self.take(response)
+    }
+
+    fn request(&self, method: Method, path: &str) -> Builder {
         let mut request = Request::builder().method(method).uri(self.site.url(path));
         if !self.cookies.is_empty() {
             request = request.header("cookie", self.cookie_header());
@@ -144,14 +170,7 @@ impl<'a> Browser<'a> {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let response = match body {
-            None => self.agent.run(request.body(()).unwrap()),
-            Some(body) => {
-                let request = request.header("content-type", "application/json");
-                self.agent.run(request.body(body.to_string()).unwrap())
-            }
-        };
-        self.take(response.unwrap())
+        request
     }
 
     /// What it sends as `Cookie`.
