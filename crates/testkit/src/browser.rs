@@ -86,17 +86,22 @@ impl<'a> Browser<'a> {
     /// The same browser, looking at another instance of the server.
     #[must_use]
     pub fn at<'b>(&self, site: &'b (dyn Site + Sync)) -> Browser<'b> {
-        Browser {
+        let mut browser = Browser {
             site,
             agent: self.agent.clone(),
             cookies: self.cookies.clone(),
             headers: self.headers.clone(),
-        }
+        };
+        browser.turn_to(site);
+        browser
     }
 
     /// Looks at another server from now on, as at the same site.
     pub fn turn_to(&mut self, site: &'a (dyn Site + Sync)) {
         self.site = site;
+        for value in self.cookies.values() {
+            self.remember_token(value);
+        }
     }
 
     /// Visits a page.
