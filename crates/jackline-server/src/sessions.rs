@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use jackline::cookie::{CookieSpec, Keyring, SigningKey};
+use jackline::cookie::{CookieForm, CookieSpec, Keyring, SigningKey};
 use jackline::engine::{CsrfDefence, Engine, Environment};
 use jackline::lifecycle::{AbsoluteLimit, IdleLimit, OwnerId, Policy, Role, SessionCap};
 use jackline::proxy::TrustedProxies;
@@ -15,13 +15,14 @@ use jackline::store::Store;
 use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
 use jackline::store::postgres::{PostgresOptions, PostgresStore};
+use jackline::store::redis::express::{ExpressOptions, ExpressStore};
 use jackline::store::redis::{RedisOptions, RedisStore};
 use jackline::store::sqlite::SqliteStore;
 use jackline::token::Handle;
 
 use crate::cli::SessionsCommand;
 use crate::cli::user::EndSessions;
-use crate::config::{Config, Deployment, RedisSettings, StoreEngine};
+use crate::config::{Config, Deployment, Keyspace, RedisSettings, StoreEngine};
 use crate::routes::sessions::rfc3339;
 use crate::users::{self, PostgresUsers, SqliteUsers, UserId, Users};
 
@@ -52,17 +53,17 @@ pub async fn engine(config: &Config) -> anyhow::Result<Engine> {
                 .context("a public origin cannot be used")?,
         );
     }
-    let mut cookie = CookieSpec::builder(config.cookie.name());
-    if !config.cookie.secure() {
-        cookie = cookie.danger_plain_http();
-    }
     let environment = match config.deployment {
         Deployment::Production => Environment::Production,
         Deployment::Development => Environment::Development,
     };
     Ok(Engine::builder_with(open_store(config).await?, keys)
         .environment(environment)
-        .cookie(cookie.build()?)
+        .cookie(cookie(config)?)
+        .cookie_form(match config.store.keyspace {
+            Keyspace::Native => CookieForm::Native,
+            Keyspace::Express(_) => CookieForm::Express,
+        })
         .policy(policy(config)?)
         .csrf(csrf)
         .trusted_proxies(TrustedProxies::new(
@@ -70,6 +71,14 @@ pub async fn engine(config: &Config) -> anyhow::Result<Engine> {
         )?)
         .store_timeout((config.store.timeout + TIMEOUT_MARGIN).min(Duration::from_secs(30)))
         .build()?)
+}
+
+fn cookie(config: &Config) -> anyhow::Result<CookieSpec> {
+    let mut cookie = CookieSpec::builder(config.cookie.name());
+    if !config.cookie.secure() {
+        cookie = cookie.danger_plain_http();
+    }
+    Ok(cookie.build()?)
 }
 
 pub(crate) fn keyring(config: &Config) -> anyhow::Result<Keyring> {
@@ -119,7 +128,19 @@ async fn open_engine(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
                 .with_context(|| format!("cannot open the session store {}", file.display()))?;
             Arc::new(store)
         }
-        StoreEngine::Redis(redis) => Arc::new(open_redis(redis, config.store.timeout).await?),
+        StoreEngine::Redis(redis) => match &config.store.keyspace {
+            Keyspace::Native => Arc::new(open_redis(redis, config.store.timeout).await?),
+            Keyspace::Express(mapping) => {
+                let options = ExpressOptions {
+                    redis: redis_options(redis, config.store.timeout)?,
+                    mapping: mapping.clone(),
+                    policy: policy(config)?,
+                    cookie: cookie(config)?,
+                };
+                let store = ExpressStore::connect(redis.url.expose(), options).await;
+                Arc::new(store.with_context(|| unusable(redis))?)
+            }
+        },
         StoreEngine::Postgres(url) => {
             let options = postgres_options(config.store.timeout);
             let store = PostgresStore::connect(url, options)
@@ -139,6 +160,19 @@ pub(crate) async fn open_redis(
     redis: &RedisSettings,
     timeout: Duration,
 ) -> anyhow::Result<RedisStore> {
+    RedisStore::connect(redis.url.expose(), redis_options(redis, timeout)?)
+        .await
+        .with_context(|| unusable(redis))
+}
+
+fn unusable(redis: &RedisSettings) -> String {
+    format!(
+        "cannot use the session store that REDIS_URL names, {}",
+        redis.url.place()
+    )
+}
+
+fn redis_options(redis: &RedisSettings, timeout: Duration) -> anyhow::Result<RedisOptions> {
     let read = |variable: &str, file: &Path| {
         std::fs::read(file)
             .with_context(|| format!("cannot read {}, which {variable} names", file.display()))
@@ -158,14 +192,7 @@ pub(crate) async fn open_redis(
     if let Some(user) = &redis.sentinel_user {
         options = options.sentinel_user(&user.name, user.password.as_str());
     }
-    RedisStore::connect(redis.url.expose(), options)
-        .await
-        .with_context(|| {
-            format!(
-                "cannot use the session store that REDIS_URL names, {}",
-                redis.url.place()
-            )
-        })
+    Ok(options)
 }
 
 fn postgres_options(timeout: Duration) -> PostgresOptions {

@@ -19,12 +19,17 @@ pub struct History {
     revoked: Keys,
     /// Of a revocation that has begun and is not acknowledged: what it will have ended.
     doomed: Keys,
-    /// Keys in whose place a browser was given another, by a login or a rotation, while tombstones stand.
+    /// Keys in whose place a browser was given another, by a login or a rotation, while traces are kept.
     superseded: Keys,
+    /// Keys whose owner was told that they are logged out, for a moment.
+    logged_out: Keys,
+    /// Dead keys in whose place a browser was given a visitor's, while traces are kept.
+    stood_in: Keys,
     /// What each session holds if every acknowledged change was applied once, and nothing else.
     expected: PerKey<Data>,
-    /// Requests whose cookie was superseded by others when tombstones were forgotten.
-    outrun: u8,
+    /// Requests that were under way when traces of their key were forgotten: those that must not remove the cookie, and those that must
+    /// not overwrite it.
+    outrun: [u8; 2],
     /// How cookies went wrong.
     faults: [bool; 3],
 }
@@ -59,17 +64,17 @@ impl History {
         self.end(key);
     }
 
-    /// Tombstones are forgotten.
-    pub fn forget_tombstones(&mut self, requests: &[Request]) {
+    /// Traces are forgotten: those of logouts, or all.
+    pub fn forget_traces(&mut self, all: bool, requests: &[Request]) {
         for request in requests {
-            if request
-                .presented
-                .is_some_and(|key| self.superseded.contains(key))
-            {
-                self.outrun |= 1 << request.number;
-            }
+            self.outrun[0] |= u8::from(!self.may_remove(request)) << request.number;
+            self.outrun[1] |= u8::from(!self.may_overwrite(request)) << request.number;
         }
-        self.superseded = Keys::default();
+        self.logged_out = Keys::default();
+        if all {
+            self.superseded = Keys::default();
+            self.stood_in = Keys::default();
+        }
     }
 
     /// A request has asked the store, which was as `before`, and was answered.
@@ -91,21 +96,22 @@ impl History {
             ) if before.live(key).is_some() => {
                 self.expected[key] = self.expected[key].with(delta);
             }
-            (Call::Create(key, data), _) => {
+            (Call::Create(key, data, _), _) => {
                 self.session[key] = Some(key);
                 self.expected[key] = data;
             }
             (Call::Rotate(old, new), _) => {
                 self.move_to(old, new);
                 self.ended.insert(old);
-                self.superseded.insert(old);
             }
             (Call::Copy(old, new), _) => self.move_to(old, new),
             (Call::Bury(key), _) if request.step == Step::Rotate => {
                 self.ended.insert(key);
-                self.superseded.insert(key);
             }
-            (Call::Take(key) | Call::Bury(key), _) => self.replace(key, before),
+            (Call::Take(key) | Call::Bury(key), _) => {
+                self.superseded.insert(key);
+                self.replace(key, before);
+            }
             (Call::Admit(admission), Answer::Keys(pruned)) => {
                 let key = admission.key;
                 self.session[key] = Some(key);
@@ -128,7 +134,7 @@ impl History {
                     self.end(key);
                 }
             }
-            (Call::End(key), Answer::Done) => self.end(key),
+            (Call::End(key, _), Answer::Done) => self.end(key),
             (Call::EndAll(except), _) => {
                 self.doom(except, before, others);
                 self.revoke();
@@ -141,10 +147,10 @@ impl History {
 
     /// A response leaves.
     pub fn leave(&mut self, request: &Request, cookie: Cookie, store: &Store) {
-        let outrun = self.outrun & (1 << request.number) != 0
-            || request
-                .presented
-                .is_some_and(|key| self.superseded.contains(key));
+        let new_visitor = matches!(
+            request.step,
+            Step::Create | Step::StandIn | Step::AskToReplace
+        );
         match cookie {
             Cookie::Keep => {}
             Cookie::Set(key) => {
@@ -153,13 +159,46 @@ impl History {
                 if store.live(key).is_none() && request.step != Step::Bury {
                     self.blame(Fault::SetForTheDead);
                 }
-                if outrun && matches!(request.step, Step::Create | Step::AskToReplace) {
+                if new_visitor && !self.may_overwrite(request) {
                     self.blame(Fault::WinnerOverwritten);
                 }
             }
-            Cookie::Remove if outrun => self.blame(Fault::WinnerRemoved),
+            Cookie::Remove if !self.may_remove(request) => self.blame(Fault::WinnerRemoved),
             Cookie::Remove => {}
         }
+        let browser = request.presented.into_iter();
+        match cookie {
+            Cookie::Set(_) if new_visitor => self.stood_in.extend(browser.collect()),
+            // A visitor's session with a new token is a visitor's all the same.
+            Cookie::Set(_) if request.step == Step::Rotate => {
+                self.superseded.extend(browser.collect());
+            }
+            // What a login has taken is replaced from that step on.
+            Cookie::Set(key) if key == request.fresh && request.taken.is_none() => {
+                self.superseded
+                    .extend(browser.chain(request.before_that()).collect());
+            }
+            Cookie::Remove if matches!(request.step, Step::End | Step::NoteGoneLast) => {
+                self.logged_out.extend(browser.collect());
+                self.superseded
+                    .extend(request.before_that().into_iter().collect());
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the browser may have no other cookie than the one that the request came with, or a visitor's at most.
+    fn may_overwrite(&self, request: &Request) -> bool {
+        let outrun = self.outrun[1] & (1 << request.number) != 0;
+        let gone = |key| self.superseded.contains(key) || self.logged_out.contains(key);
+        !outrun && !request.presented.is_some_and(gone)
+    }
+
+    /// Whether the browser has no other cookie than the one that the request came with.
+    fn may_remove(&self, request: &Request) -> bool {
+        let outrun = self.outrun[0] & (1 << request.number) != 0;
+        let replaced = |key| self.superseded.contains(key) || self.stood_in.contains(key);
+        !outrun && !request.presented.is_some_and(replaced)
     }
 
     /// J2: no key whose end was acknowledged is live, and no session under any key.
@@ -220,7 +259,6 @@ impl History {
 
     /// A login replaces what is under a key.
     fn replace(&mut self, key: Key, before: &Store) {
-        self.superseded.insert(key);
         self.ended.insert(key);
         // What has moved to another key since lives on.
         if before.live(key).is_some() {

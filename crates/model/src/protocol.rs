@@ -67,12 +67,20 @@ pub enum Flaw {
     RenewWithoutAsking,
     /// A cookie is removed because the session had expired when the request began.
     RemoveWithoutAsking,
-    /// No tombstone tells that a browser has been given another cookie.
-    NoTombstones,
-    /// Whoever came with a dead cookie is asked about before, and not after, their new session is created.
-    AskBeforeCreating,
-    /// A request that took longer than tombstones stand goes on as if it had not.
+    /// No trace tells that a browser has been given another cookie.
+    NoTraces,
+    /// That a visitor's session stands in for a dead one is noted before, and not after, it is created.
+    NoteBeforeCreating,
+    /// A request that took longer than traces are kept goes on as if it had not.
     SlowRequestsGoOn,
+    /// A visitor's session leaves no trace of the dead one that it stands in for.
+    StandInUnnoted,
+    /// A login does not say of what the session that it replaces was begun in the place of.
+    ForgetWhatStoodIn,
+    /// A logout leaves no trace.
+    LogOutUnnoted,
+    /// A logout ends its session first, and notes then of what that was begun in the place of.
+    LogOutThenNote,
     /// A logout that finds its session moved to another token removes the cookie all the same.
     LogOutRemovesWhatMoved,
 }

@@ -3,7 +3,7 @@
 
 use crate::keys::{Key, Keys};
 use crate::protocol::{Flaw, Protocol};
-use crate::store::{Admission, Answer, Call, Data, Delta, Record, Source};
+use crate::store::{Admission, Answer, Call, Data, Delta, Record, Source, Trace};
 
 /// What a request's handler does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,8 +59,10 @@ pub enum Step {
     Rotate,
     /// Creates a visitor's session.
     Create,
-    /// Asks whether the browser, which came with a dead cookie, has been given another meanwhile.
-    AskToReplace,
+    /// Notes that the visitor's session stands in for the dead one that it came with, and learns what else is known of that.
+    StandIn,
+    /// Notes of the dead session in whose place the one that it came with was begun that the browser is given another cookie again.
+    NoteGone,
     /// Ends its own session.
     End,
     /// Ends Alice's sessions.
@@ -74,6 +76,10 @@ pub enum Step {
     /// Nothing: its instance has died.
     Crashed,
 
+    /// Broken: asks whether the browser, which came with a dead cookie, has been given another meanwhile, and notes nothing.
+    AskToReplace,
+    /// Broken: [`Step::NoteGone`], after a logout.
+    NoteGoneLast,
     /// Broken: see [`Call::FindVictims`].
     FindVictims,
     /// Broken: see [`Call::Enter`].
@@ -133,7 +139,7 @@ pub struct Request {
     pub taken: Option<Record>,
     /// Keys that it has found: broken protocols only.
     pub found: Keys,
-    /// It has been under way for longer than tombstones stand.
+    /// It has been under way for longer than traces are kept.
     pub slow: bool,
 }
 
@@ -173,6 +179,36 @@ impl Request {
         self.checked && !self.is_over()
     }
 
+    /// The dead session in whose place the one that it came with was begun.
+    #[must_use]
+    pub fn before_that(&self) -> Option<Key> {
+        self.came_with?.stands_in_for
+    }
+
+    /// Whether its next step follows at once on its last: no handler runs between the two, and a store that does not answer at once
+    /// counts as unavailable.
+    #[must_use]
+    pub fn is_between_steps(&self, protocol: Protocol) -> bool {
+        match self.step {
+            Step::EndExpired | Step::StandIn | Step::Bury => true,
+            Step::Admit if self.takes(protocol) => true,
+            Step::Take | Step::Admit | Step::End => self.must_note(protocol),
+            _ => false,
+        }
+    }
+
+    /// So much time passes that traces are forgotten.
+    pub fn outlast_traces(&mut self) {
+        if self.is_over() {
+            return;
+        }
+        self.slow = true;
+        // Nobody has an older cookie still but whoever never got the newer one.
+        if let Some(came_with) = &mut self.came_with {
+            came_with.stands_in_for = None;
+        }
+    }
+
     /// What it asks of the store next; nothing if its next step is its own.
     #[must_use]
     pub fn call(&self, protocol: Protocol) -> Option<Call> {
@@ -185,7 +221,11 @@ impl Request {
             Step::Load | Step::AskToReplace | Step::AskToRenew | Step::AskToRemove => {
                 Call::Load(presented)
             }
-            Step::EndExpired | Step::End => Call::End(presented),
+            Step::EndExpired => Call::End(presented, None),
+            Step::End if protocol.is(Flaw::LogOutUnnoted) => Call::End(presented, None),
+            Step::End => Call::End(presented, Some(Trace::LoggedOut)),
+            Step::StandIn => Call::Note(presented, Trace::StoodIn),
+            Step::NoteGone | Step::NoteGoneLast => Call::Note(self.before_that()?, Trace::Replaced),
             Step::Epoch => Call::Epoch,
             Step::Take => Call::Take(presented),
             Step::Admit => Call::Admit(self.admission(protocol)),
@@ -201,7 +241,11 @@ impl Request {
                 Call::Copy(presented, self.fresh)
             }
             Step::Rotate => Call::Rotate(presented, self.fresh),
-            Step::Create => Call::Create(self.fresh, Data::default().with(self.delta())),
+            Step::Create => Call::Create(
+                self.fresh,
+                Data::default().with(self.delta()),
+                self.presented,
+            ),
             Step::EndAll => Call::EndAll(self.presented),
             Step::FindVictims => Call::FindVictims,
             Step::Enter => Call::Enter(self.fresh),
@@ -228,12 +272,20 @@ impl Request {
             (Step::Load, Some(Answer::Expired(_))) => Step::EndExpired,
             // The browser has another cookie by now. A visitor's new one would push that out, and whoever it is of is not
             // logged out.
-            (Step::Load, Some(Answer::Replaced))
-                if self.writes() || self.script == Script::LogOut =>
+            (Step::Load, Some(Answer::Trace(Trace::LoggedOut | Trace::Replaced)))
+                if self.writes() =>
             {
                 keep(Outcome::Ended)
             }
+            (Step::Load, Some(Answer::Trace(Trace::Replaced))) if self.script == Script::LogOut => {
+                keep(Outcome::Ended)
+            }
             (Step::Load, _) => self.work(protocol),
+            (Step::EndExpired, Some(Answer::Trace(Trace::LoggedOut | Trace::Replaced)))
+                if self.writes() =>
+            {
+                keep(Outcome::Ended)
+            }
             (Step::EndExpired, answer) => {
                 // Of several requests that find it so, one ends it, and tells.
                 self.forget = answer == Some(Answer::Done);
@@ -279,18 +331,31 @@ impl Request {
             (Step::Rotate, _) => replace,
 
             (Step::Create, _) if self.presented.is_none() => replace,
-            (Step::Create, _) if protocol.is(Flaw::AskBeforeCreating) => replace,
-            (Step::Create, _) => Step::AskToReplace,
-            (Step::AskToReplace, Some(Answer::Replaced)) => keep(Outcome::Ended),
-            (Step::AskToReplace, _) if slow => keep(Outcome::Ended),
-            (Step::AskToReplace, _) if protocol.is(Flaw::AskBeforeCreating) => Step::Create,
-            (Step::AskToReplace, _) => replace,
+            (Step::Create, _) if protocol.is(Flaw::NoteBeforeCreating) => replace,
+            (Step::Create, _) if protocol.is(Flaw::StandInUnnoted) => Step::AskToReplace,
+            (Step::Create, _) => Step::StandIn,
+            (
+                Step::StandIn | Step::AskToReplace,
+                Some(Answer::Trace(Trace::LoggedOut | Trace::Replaced)),
+            ) => keep(Outcome::Ended),
+            (Step::StandIn | Step::AskToReplace, _) if slow => keep(Outcome::Ended),
+            (Step::StandIn, _) if protocol.is(Flaw::NoteBeforeCreating) => Step::Create,
+            (Step::StandIn | Step::AskToReplace, _) => replace,
 
-            (Step::End, Some(Answer::Done)) => remove,
-            (Step::End, Some(Answer::Replaced)) if protocol.is(Flaw::LogOutRemovesWhatMoved) => {
+            (Step::NoteGone, _) if self.script == Script::LogOut => Step::End,
+            (Step::NoteGone, _) => self.store_login(protocol),
+            (Step::End, Some(Answer::Done))
+                if protocol.is(Flaw::LogOutThenNote) && self.must_note(protocol) =>
+            {
+                Step::NoteGoneLast
+            }
+            (Step::End, Some(Answer::Done)) | (Step::NoteGoneLast, _) => remove,
+            (Step::End, Some(Answer::Trace(Trace::Replaced)))
+                if protocol.is(Flaw::LogOutRemovesWhatMoved) =>
+            {
                 remove
             }
-            (Step::End, Some(Answer::Replaced)) => keep(Outcome::Ended),
+            (Step::End, Some(Answer::Trace(Trace::Replaced))) => keep(Outcome::Ended),
             // It had ended before, and whoever ended it has told the browser.
             (Step::End, _) => keep(Outcome::Nothing),
 
@@ -325,12 +390,17 @@ impl Request {
             (Script::EndOthers, Some(record)) if record.owned => self.revoke(protocol),
             (Script::Write | Script::Count, Some(_)) => Step::Commit,
             (Script::Write | Script::Count, None)
-                if self.presented.is_some() && protocol.is(Flaw::AskBeforeCreating) =>
+                if self.presented.is_some() && protocol.is(Flaw::NoteBeforeCreating) =>
             {
-                Step::AskToReplace
+                Step::StandIn
             }
             (Script::Write | Script::Count, None) => Step::Create,
             (Script::Rotate, Some(_)) => Step::Rotate,
+            (Script::LogOut, Some(_))
+                if self.must_note(protocol) && !protocol.is(Flaw::LogOutThenNote) =>
+            {
+                Step::NoteGone
+            }
             (Script::LogOut, Some(_)) => Step::End,
             (Script::Read | Script::EndOthers, Some(_)) => Step::AskToRenew,
             (_, None) if self.forget => Step::AskToRemove,
@@ -347,6 +417,19 @@ impl Request {
     }
 
     fn log_in(&self, protocol: Protocol) -> Step {
+        if self.must_note(protocol) {
+            Step::NoteGone
+        } else {
+            self.store_login(protocol)
+        }
+    }
+
+    /// Whether what it came with was itself begun in the place of a dead session.
+    fn must_note(&self, protocol: Protocol) -> bool {
+        self.before_that().is_some() && !protocol.is(Flaw::ForgetWhatStoodIn)
+    }
+
+    fn store_login(&self, protocol: Protocol) -> Step {
         match protocol.flaw {
             Some(Flaw::CapBeforeLogin) => Step::FindVictims,
             Some(Flaw::CarryThenEnd) => Step::Admit,

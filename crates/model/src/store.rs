@@ -62,17 +62,20 @@ pub struct Record {
     pub expired: bool,
     /// Its data.
     pub data: Data,
+    /// The dead session in whose place it was begun.
+    pub stands_in_for: Option<Key>,
 }
 
 impl Record {
     /// A visitor's.
     #[must_use]
-    pub fn visitor(data: Data) -> Self {
+    pub fn visitor(data: Data, stands_in_for: Option<Key>) -> Self {
         Self {
             owned: false,
             started: 0,
             expired: false,
             data,
+            stands_in_for,
         }
     }
 }
@@ -83,10 +86,21 @@ pub enum Slot {
     /// Nothing.
     #[default]
     Absent,
-    /// The news that the browser has been given another cookie in this one's place.
-    Tombstone,
+    /// The news of what the browser has in this one's place.
+    Trace(Trace),
     /// A session, live or expired.
     Record(Record),
+}
+
+/// What is remembered of a key. Of two, the later in this list weighs more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trace {
+    /// It was dead, and a visitor's session was begun in its place.
+    StoodIn,
+    /// Its owner logged out.
+    LoggedOut,
+    /// Another session took its place.
+    Replaced,
 }
 
 /// A login, as the store carries it out.
@@ -126,8 +140,8 @@ pub enum Source {
 pub enum Call {
     /// `Store::load`.
     Load(Key),
-    /// `Store::create`, for a visitor.
-    Create(Key, Data),
+    /// `Store::create`, for a visitor, perhaps in the place of a dead session.
+    Create(Key, Data, Option<Key>),
     /// `Store::commit`.
     Commit(Key, Delta),
     /// `Store::rotate`.
@@ -135,16 +149,18 @@ pub enum Call {
     /// `Store::admit`.
     Admit(Admission),
     /// `Store::end`.
-    End(Key),
+    End(Key, Option<Trace>),
+    /// `Store::note`.
+    Note(Key, Trace),
     /// `Store::epoch`, Alice's.
     Epoch,
     /// `Store::end_all`, Alice's.
     EndAll(Option<Key>),
     /// On a cluster, the first half of a login that takes along the data of a session that lies elsewhere: it ends, and a
-    /// tombstone stays.
+    /// trace stays.
     Take(Key),
     /// On a cluster, the second half of a login that replaces a session that lies elsewhere, and of a broken rotation: it
-    /// ends, and a tombstone stays.
+    /// ends, and a trace stays.
     Bury(Key),
 
     /// Writes a whole record, there or not: the `SET` of most session stores.
@@ -168,8 +184,8 @@ pub enum Call {
 pub enum Answer {
     /// Nothing there, or nothing to say.
     Absent,
-    /// There is a tombstone.
-    Replaced,
+    /// There is a trace.
+    Trace(Trace),
     /// A record past its idle limit.
     Expired(Record),
     /// A live record.
@@ -244,6 +260,7 @@ impl Store {
             started: self.logins,
             expired: false,
             data: Data::INITIAL,
+            stands_in_for: None,
         });
         if owned {
             self.index.insert(key);
@@ -266,18 +283,23 @@ impl Store {
         }
     }
 
-    /// All tombstones have stood for their time.
-    pub fn forget_tombstones(&mut self) {
+    /// Traces have been kept for their time: those of logouts, which is short, or all.
+    pub fn forget_traces(&mut self, all: bool) {
         for key in Key::all() {
-            if self.slots[key] == Slot::Tombstone {
-                self.slots[key] = Slot::Absent;
+            match &mut self.slots[key] {
+                Slot::Trace(trace) if all || *trace == Trace::LoggedOut => {
+                    self.slots[key] = Slot::Absent;
+                }
+                // Nobody looks at it after so long.
+                Slot::Record(record) if all => record.stands_in_for = None,
+                _ => {}
             }
         }
     }
 
     /// Takes one step.
     pub fn step(&mut self, call: Call, protocol: Protocol) -> Answer {
-        let tombstones = !protocol.is(Flaw::NoTombstones);
+        let traces = !protocol.is(Flaw::NoTraces);
         match call {
             Call::Load(key) if protocol.is(Flaw::RenewalRevives) => {
                 if let Slot::Record(record) = &mut self.slots[key] {
@@ -287,12 +309,12 @@ impl Store {
             }
             Call::Load(key) => match self.slots[key] {
                 Slot::Absent => Answer::Absent,
-                Slot::Tombstone => Answer::Replaced,
+                Slot::Trace(trace) => Answer::Trace(trace),
                 Slot::Record(record) if record.expired => Answer::Expired(record),
                 Slot::Record(record) => Answer::Live(record),
             },
-            Call::Create(key, data) => {
-                self.slots[key] = Slot::Record(Record::visitor(data));
+            Call::Create(key, data, dead) => {
+                self.slots[key] = Slot::Record(Record::visitor(data, dead));
                 Answer::Done
             }
             Call::Commit(key, delta) => self.update(key, |data| data.with(delta)),
@@ -300,19 +322,32 @@ impl Store {
                 let Some(record) = self.live(old) else {
                     return Answer::Gone;
                 };
-                self.bury(old, tombstones);
+                self.bury(old, traces);
                 self.insert(new, record);
                 Answer::Done
             }
-            Call::Admit(admission) => self.admit(&admission, tombstones),
-            Call::End(key) => match self.slots[key] {
+            Call::Admit(admission) => self.admit(&admission, traces),
+            Call::End(key, trace) => match self.slots[key] {
                 Slot::Absent => Answer::Absent,
-                Slot::Tombstone => Answer::Replaced,
+                Slot::Trace(trace) => Answer::Trace(trace),
                 Slot::Record(_) => {
                     self.remove(key);
+                    if let Some(trace) = trace.filter(|_| traces) {
+                        self.slots[key] = Slot::Trace(trace);
+                    }
                     Answer::Done
                 }
             },
+            Call::Note(key, trace) => {
+                let there = match self.slots[key] {
+                    Slot::Trace(weightier) if weightier > trace => weightier,
+                    _ => trace,
+                };
+                if traces {
+                    self.slots[key] = Slot::Trace(there);
+                }
+                Answer::Trace(there)
+            }
             Call::Epoch => Answer::Epoch(self.epoch),
             Call::EndAll(except) => {
                 self.epoch += 1;
@@ -325,11 +360,11 @@ impl Store {
             }
             Call::Take(key) => {
                 let found = self.live(key);
-                self.bury(key, tombstones);
+                self.bury(key, traces);
                 found.map_or(Answer::Absent, Answer::Live)
             }
             Call::Bury(key) => {
-                self.bury(key, tombstones);
+                self.bury(key, traces);
                 Answer::Done
             }
 
@@ -361,7 +396,7 @@ impl Store {
         }
     }
 
-    fn admit(&mut self, admission: &Admission, tombstones: bool) -> Answer {
+    fn admit(&mut self, admission: &Admission, traces: bool) -> Answer {
         if admission.epoch.is_some_and(|epoch| epoch != self.epoch) {
             return Answer::Revoked;
         }
@@ -376,7 +411,7 @@ impl Store {
             carried.unwrap_or_default().data.with(delta)
         });
         if let Some(replaced) = admission.replaces.filter(|_| admission.moves) {
-            self.bury(replaced, tombstones);
+            self.bury(replaced, traces);
         }
         for key in pruned.iter() {
             self.remove(key);
@@ -386,6 +421,7 @@ impl Store {
             started: self.logins,
             expired: false,
             data,
+            stands_in_for: None,
         });
         self.logins += 1;
         if admission.listed {
@@ -429,10 +465,10 @@ impl Store {
         self.index.remove(key);
     }
 
-    fn bury(&mut self, key: Key, tombstones: bool) {
+    fn bury(&mut self, key: Key, traces: bool) {
         self.remove(key);
-        if tombstones {
-            self.slots[key] = Slot::Tombstone;
+        if traces {
+            self.slots[key] = Slot::Trace(Trace::Replaced);
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct World {
     pub expiries: u8,
     /// How many requests die between two steps, with the instance that served them.
     pub crashes: u8,
-    /// How often so much time passes that tombstones are forgotten.
+    /// How often so much time passes that traces are forgotten: those of logouts, or all.
     pub minutes: u8,
     /// What has to be reachable. A world in which nothing happens keeps every promise.
     pub sights: &'static [(&'static str, Condition)],
@@ -63,7 +63,9 @@ pub enum Event {
     Expire(Key),
     /// The store uses the room of an expired session again.
     Reclaim(Key),
-    /// So much time passes that tombstones are forgotten.
+    /// So much time passes that traces of logouts are forgotten.
+    Moment,
+    /// So much time passes that all traces are forgotten.
     Minute,
 }
 
@@ -96,7 +98,7 @@ impl fmt::Display for World {
         write!(
             f,
             "{name}: {requests} requests, each any of {scripts:?}, with any cookie that was ever issued, from {beginnings:?}; \
-             {expiries} expiry, {crashes} crash, {minutes} minute without tombstones"
+             {expiries} expiry, {crashes} crash, {minutes} moment or minute without traces"
         )
     }
 }
@@ -131,7 +133,11 @@ impl World {
                     .call(self.protocol)
             }
             Event::GoOn(number) => state.requests[usize::from(number)].call(self.protocol),
-            Event::Crash(_) | Event::Expire(_) | Event::Reclaim(_) | Event::Minute => None,
+            Event::Crash(_)
+            | Event::Expire(_)
+            | Event::Reclaim(_)
+            | Event::Moment
+            | Event::Minute => None,
         }
     }
 
@@ -194,7 +200,9 @@ impl Model for World {
                 _ => {}
             }
         }
-        if state.minutes < self.minutes {
+        let hurried = |request: &Request| request.is_between_steps(self.protocol);
+        if state.minutes < self.minutes && !state.requests.iter().any(hurried) {
+            events.push(Event::Moment);
             events.push(Event::Minute);
         }
     }
@@ -220,11 +228,12 @@ impl Model for World {
                 state.expiries += 1;
             }
             Event::Reclaim(key) => state.store.reclaim(key),
-            Event::Minute => {
-                state.store.forget_tombstones();
-                state.history.forget_tombstones(&state.requests);
-                for request in &mut state.requests {
-                    request.slow = !request.is_over();
+            Event::Moment | Event::Minute => {
+                let all = event == Event::Minute;
+                state.store.forget_traces(all);
+                state.history.forget_traces(all, &state.requests);
+                if all {
+                    state.requests.iter_mut().for_each(Request::outlast_traces);
                 }
                 state.minutes += 1;
             }

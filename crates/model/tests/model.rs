@@ -108,9 +108,13 @@ broken_protocols! {
     a_renewal_on_old_news_is_found: RenewWithoutAsking in COOKIES breaks NO_COOKIE_FOR_THE_DEAD;
     a_removal_on_old_news_is_found: RemoveWithoutAsking in COOKIES breaks WINNER_NOT_REMOVED;
     a_logout_of_what_has_moved_is_found: LogOutRemovesWhatMoved in COOKIES breaks WINNER_NOT_REMOVED;
-    a_removal_for_want_of_tombstones_is_found: NoTombstones in COOKIES breaks WINNER_NOT_REMOVED;
-    a_visitor_for_want_of_tombstones_is_found: NoTombstones in COOKIES breaks WINNER_NOT_OVERWRITTEN;
-    a_removal_that_outlasts_tombstones_is_found: SlowRequestsGoOn in COOKIES breaks WINNER_NOT_REMOVED;
-    a_visitor_that_outlasts_tombstones_is_found: SlowRequestsGoOn in COOKIES breaks WINNER_NOT_OVERWRITTEN;
-    a_visitor_created_after_asking_is_found: AskBeforeCreating in COOKIES breaks WINNER_NOT_OVERWRITTEN;
+    a_removal_for_want_of_traces_is_found: NoTraces in COOKIES breaks WINNER_NOT_REMOVED;
+    a_visitor_for_want_of_traces_is_found: NoTraces in COOKIES breaks WINNER_NOT_OVERWRITTEN;
+    a_removal_that_outlasts_traces_is_found: SlowRequestsGoOn in COOKIES breaks WINNER_NOT_REMOVED;
+    a_visitor_that_outlasts_traces_is_found: SlowRequestsGoOn in COOKIES breaks WINNER_NOT_OVERWRITTEN;
+    a_visitor_created_after_it_was_noted_is_found: NoteBeforeCreating in COOKIES breaks WINNER_NOT_OVERWRITTEN;
+    a_visitor_of_whom_nothing_is_noted_is_found: StandInUnnoted in COOKIES breaks WINNER_NOT_REMOVED;
+    a_login_that_forgets_what_stood_in_is_found: ForgetWhatStoodIn in COOKIES breaks WINNER_NOT_OVERWRITTEN;
+    a_logout_that_has_more_to_do_is_found: LogOutThenNote in COOKIES breaks WINNER_NOT_REMOVED;
+    a_logout_that_leaves_no_trace_is_found: LogOutUnnoted in COOKIES breaks WINNER_NOT_OVERWRITTEN;
 }

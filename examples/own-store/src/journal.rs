@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jackline::lifecycle::{OwnerId, Record, UnixMs};
-use jackline::store::{Epoch, REPLACED_KEPT};
+use jackline::store::{Epoch, Trace};
 use jackline::token::SessionKey;
 
 use crate::line::{self, Change};
@@ -32,8 +32,8 @@ pub(crate) struct Journal {
     /// After a failed write the end of the file is not known, until it is cut off.
     torn: bool,
     pub(crate) sessions: HashMap<SessionKey, Record>,
-    /// Keys that gave way to others, and when.
-    replaced: HashMap<SessionKey, UnixMs>,
+    /// What became of keys, and when.
+    traces: HashMap<SessionKey, (Trace, UnixMs)>,
     epochs: HashMap<OwnerId, Epoch>,
 }
 
@@ -62,7 +62,7 @@ impl Journal {
             lines: 0,
             torn: true,
             sessions: HashMap::new(),
-            replaced: HashMap::new(),
+            traces: HashMap::new(),
             epochs: HashMap::new(),
         };
         for line in text[..good].lines() {
@@ -80,10 +80,16 @@ impl Journal {
             .filter(|record| !record.clocks.idle_expired(now))
     }
 
-    /// Whether the key gave way to another within the last minute.
-    pub(crate) fn is_replaced(&self, key: &SessionKey, now: UnixMs) -> bool {
-        let replaced = self.replaced.get(key);
-        replaced.is_some_and(|at| now.since(*at) < REPLACED_KEPT)
+    /// What became of the key, as long as that is remembered.
+    pub(crate) fn trace(&self, key: &SessionKey, now: UnixMs) -> Option<Trace> {
+        let (trace, at) = self.traces.get(key)?;
+        (now.since(*at) < trace.kept()).then_some(*trace)
+    }
+
+    /// What leaves a trace; nothing if one is there that weighs more.
+    pub(crate) fn note(&self, key: &SessionKey, trace: Trace, now: UnixMs) -> Option<Change> {
+        let weightier = self.trace(key, now).is_some_and(|there| there > trace);
+        (!weightier).then_some(Change::Trace(*key, trace, now))
     }
 
     pub(crate) fn epoch(&self, owner: &OwnerId) -> Epoch {
@@ -99,14 +105,13 @@ impl Journal {
             .filter(|(_, record)| !record.clocks.idle_expired(now))
             .map(|(key, _)| *key)
             .collect();
-        keys.sort_unstable_by_key(|key| std::cmp::Reverse(self.position(key)));
+        keys.sort_unstable_by_key(|key| std::cmp::Reverse(self.place(key)));
         keys
     }
 
     /// Sorts as logins do, and is unique.
-    pub(crate) fn position(&self, key: &SessionKey) -> String {
-        let started = self.sessions[key].meta.started.as_millis();
-        format!("{started:015}-{}", line::key_text(key))
+    pub(crate) fn place(&self, key: &SessionKey) -> (UnixMs, SessionKey) {
+        (self.sessions[key].meta.started, *key)
     }
 
     /// Makes changes durable, and then real.
@@ -146,9 +151,8 @@ impl Journal {
                 Change::End(key) => {
                     self.sessions.remove(&key);
                 }
-                Change::Replaced(key, at) => {
-                    self.sessions.remove(&key);
-                    self.replaced.insert(key, at);
+                Change::Trace(key, trace, at) => {
+                    self.traces.insert(key, (trace, at));
                 }
                 Change::Epoch(owner, epoch) => {
                     self.epochs.insert(owner, epoch);
@@ -158,7 +162,7 @@ impl Journal {
         }
     }
 
-    /// Writes the journal anew, without its past, once most of it is past. Epochs, and what gave way to what, are forgotten as
+    /// Writes the journal anew, without its past, once most of it is past. Epochs, and what became of keys, are forgotten as
     /// the contract allows.
     pub(crate) fn rewrite_if_long(&mut self, now: UnixMs) -> io::Result<()> {
         const HOUR: Duration = Duration::from_secs(3600);
@@ -168,9 +172,10 @@ impl Journal {
         // An epoch is at least as large as the moment it was set at.
         self.epochs
             .retain(|_, epoch| now.since(UnixMs::from_millis(epoch.0)) < HOUR);
-        self.replaced.retain(|_, at| now.since(*at) < REPLACED_KEPT);
-        let replaced = self.replaced.iter();
-        let replaced = replaced.map(|(key, at)| Change::Replaced(*key, *at));
+        self.traces
+            .retain(|_, (trace, at)| now.since(*at) < trace.kept());
+        let traces = self.traces.iter();
+        let traces = traces.map(|(key, (trace, at))| Change::Trace(*key, *trace, *at));
         let sessions = self
             .sessions
             .iter()
@@ -180,7 +185,7 @@ impl Journal {
             .iter()
             .map(|(owner, epoch)| Change::Epoch(owner.clone(), *epoch));
         let lines: Vec<_> = sessions
-            .chain(replaced)
+            .chain(traces)
             .chain(epochs)
             .map(|change| line::write(&[change]))
             .collect();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jackline::lifecycle::{Clocks, Data, Meta, OwnerId, Record, UnixMs};
-use jackline::store::Epoch;
-use jackline::token::{Bucket, SessionKey};
+use jackline::store::{Epoch, Trace};
+use jackline::token::SessionKey;
 use serde::{Deserialize, Serialize};
 
 /// A change of one thing.
@@ -14,8 +14,8 @@ pub(crate) enum Change {
     Put(SessionKey, Box<Record>),
     /// A session is gone.
     End(SessionKey),
-    /// A session has given way to another, at this moment.
-    Replaced(SessionKey, UnixMs),
+    /// This has become of a session that is gone, at this moment.
+    Trace(SessionKey, Trace, UnixMs),
     /// An owner's epoch is this.
     Epoch(OwnerId, Epoch),
     /// Nothing changes; the line shows that the file takes one.
@@ -26,9 +26,9 @@ pub(crate) enum Change {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Written {
-    Put(String, Session),
-    End(String),
-    Replaced(String, u64),
+    Put(SessionKey, Session),
+    End(SessionKey),
+    Trace(SessionKey, Trace, u64),
     Epoch(OwnerId, u64),
     Nothing,
 }
@@ -57,26 +57,6 @@ pub(crate) fn read(line: &str) -> Option<Vec<Change>> {
     written.into_iter().map(Written::into_change).collect()
 }
 
-/// A key as text: its bucket and its digest, in hexadecimal.
-pub(crate) fn key_text(key: &SessionKey) -> String {
-    let bucket = key.bucket().number().to_be_bytes();
-    let bytes = bucket.iter().chain(key.digest());
-    bytes.map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn read_key(text: &str) -> Option<SessionKey> {
-    if text.len() != 68 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut bytes = [0; 34];
-    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
-    }
-    let (bucket, digest) = bytes.split_at(2);
-    let bucket = Bucket::from_random(bucket.try_into().ok()?);
-    Some(SessionKey::from_parts(bucket, digest.try_into().ok()?))
-}
-
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -97,9 +77,9 @@ impl From<&Record> for Session {
 impl From<&Change> for Written {
     fn from(change: &Change) -> Self {
         match change {
-            Change::Put(key, record) => Self::Put(key_text(key), Session::from(record.as_ref())),
-            Change::End(key) => Self::End(key_text(key)),
-            Change::Replaced(key, at) => Self::Replaced(key_text(key), at.as_millis()),
+            Change::Put(key, record) => Self::Put(*key, Session::from(record.as_ref())),
+            Change::End(key) => Self::End(*key),
+            Change::Trace(key, trace, at) => Self::Trace(*key, *trace, at.as_millis()),
             Change::Epoch(owner, epoch) => Self::Epoch(owner.clone(), epoch.0),
             Change::Nothing => Self::Nothing,
         }
@@ -117,10 +97,10 @@ impl Written {
                     version: session.version,
                 };
                 let (meta, data) = (session.meta, Data::from_json(&session.data).ok()?);
-                Change::Put(read_key(&key)?, Box::new(Record { clocks, meta, data }))
+                Change::Put(key, Box::new(Record { clocks, meta, data }))
             }
-            Self::End(key) => Change::End(read_key(&key)?),
-            Self::Replaced(key, at) => Change::Replaced(read_key(&key)?, UnixMs::from_millis(at)),
+            Self::End(key) => Change::End(key),
+            Self::Trace(key, trace, at) => Change::Trace(key, trace, UnixMs::from_millis(at)),
             Self::Epoch(owner, epoch) => Change::Epoch(owner, Epoch(epoch)),
             Self::Nothing => Change::Nothing,
         })

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jackline::lifecycle::{Data, Delta, OwnerId, Record, SessionCap, UnixMs};
+use jackline::lifecycle::{Data, Delta, OwnerId, Record, UnixMs};
 use jackline::store::{
     Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
-    StoreError, StoreFuture,
+    StoreError, StoreFuture, Trace,
 };
 use jackline::token::SessionKey;
 
@@ -81,11 +81,8 @@ impl Store for JournalStore {
         let key = *key;
         self.step(move |journal| {
             let Some(record) = journal.sessions.get(&key) else {
-                let loaded = match journal.is_replaced(&key, now) {
-                    true => Loaded::Replaced,
-                    false => Loaded::Absent,
-                };
-                return Ok((vec![], loaded));
+                let trace = journal.trace(&key, now);
+                return Ok((vec![], trace.map_or(Loaded::Absent, Loaded::Trace)));
             };
             let record = Box::new(record.clone());
             if record.clocks.idle_expired(now) {
@@ -134,7 +131,11 @@ impl Store for JournalStore {
                 return Ok((vec![], Committed::Gone));
             };
             let counters = record.commit(&delta, now)?;
-            let changes = vec![Change::Replaced(old, now), Change::Put(new, record)];
+            let changes = vec![
+                Change::End(old),
+                Change::Trace(old, Trace::Replaced, now),
+                Change::Put(new, record),
+            ];
             Ok((changes, Committed::Applied { counters }))
         })
     }
@@ -162,16 +163,11 @@ impl Store for JournalStore {
                 let record = journal.live(other, now);
                 record.is_some_and(|record| !record.clocks.absolute_expired(now))
             });
-            let pruned = match cap {
-                SessionCap::RefuseNewest(cap) if others.len() >= cap as usize => {
-                    return Ok((vec![], Admitted::AtCap));
-                }
-                // Newest first, so the oldest stand behind the first `cap - 1`.
-                SessionCap::PruneOldest(cap) => {
-                    others.split_off(others.len().min(cap.saturating_sub(1) as usize))
-                }
-                _ => vec![],
+            // Newest first, so the oldest stand behind those that stay.
+            let Some(stay) = cap.stay(others.len()) else {
+                return Ok((vec![], Admitted::AtCap));
             };
+            let pruned = others.split_off(stay);
             let mut changes: Vec<_> = pruned.iter().copied().map(Change::End).collect();
             if let Some((replaced, carry)) = replaces {
                 if let Some(delta) = carry {
@@ -180,7 +176,8 @@ impl Store for JournalStore {
                     record.data = old.map_or_else(Data::new, |old| old.data.clone());
                     delta.apply(&mut record.data)?;
                 }
-                changes.push(Change::Replaced(replaced, now));
+                changes.push(Change::End(replaced));
+                changes.push(Change::Trace(replaced, Trace::Replaced, now));
             }
             changes.push(Change::Put(key, record));
             Ok((changes, Admitted::Done { pruned }))
@@ -191,17 +188,33 @@ impl Store for JournalStore {
         &'a self,
         key: &'a SessionKey,
         _owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
         let key = *key;
         self.step(move |journal| {
             Ok(if journal.sessions.contains_key(&key) {
-                (vec![Change::End(key)], Ended::Removed)
-            } else if journal.is_replaced(&key, now) {
-                (vec![], Ended::Replaced)
+                let left = trace.and_then(|trace| journal.note(&key, trace, now));
+                let changes = [Change::End(key)].into_iter().chain(left).collect();
+                (changes, Ended::Removed)
             } else {
-                (vec![], Ended::Absent)
+                let trace = journal.trace(&key, now);
+                (vec![], trace.map_or(Ended::Absent, Ended::Trace))
             })
+        })
+    }
+
+    fn note<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Trace> {
+        let key = *key;
+        self.step(move |journal| {
+            let changes: Vec<_> = journal.note(&key, trace, now).into_iter().collect();
+            let there = journal.trace(&key, now).unwrap_or(trace);
+            Ok((changes, there.max(trace)))
         })
     }
 
@@ -214,13 +227,16 @@ impl Store for JournalStore {
         let owner = owner.clone();
         self.step(move |journal| {
             let mut keys = journal.of_owner(&owner, now);
-            if let Some(Cursor(after)) = &page.after {
-                keys.retain(|key| journal.position(key) < *after);
+            if let Some(after) = &page.after {
+                keys.retain(|key| journal.place(key) < after.place());
             }
             let more = keys.len() > page.limit as usize;
             keys.truncate(page.limit as usize);
             let last = keys.last().filter(|_| more);
-            let next = last.map(|key| Cursor(journal.position(key)));
+            let next = last.map(|key| {
+                let (started, key) = journal.place(key);
+                Cursor::behind(started, &key)
+            });
             let sessions = keys
                 .into_iter()
                 .map(|key| (key, journal.sessions[&key].clone()))
@@ -355,7 +371,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 3, "a session, an epoch and a ping");
         let store = JournalStore::open(&path).unwrap();
-        let ended = store.end(&key, None, now).await.unwrap();
+        let ended = store.end(&key, None, None, now).await.unwrap();
         assert_eq!(ended, Ended::Removed);
         assert_ne!(store.epoch(&owner, now).await.unwrap(), Epoch::default());
     }

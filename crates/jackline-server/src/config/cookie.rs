@@ -3,6 +3,7 @@
 //! such as `__hOsT-sid` is refused rather than half-protected.
 
 use super::deployment::Deployment;
+use super::keyspace::Keyspace;
 use super::names::Setting;
 use super::source::Reader;
 
@@ -14,7 +15,7 @@ pub struct CookieSettings {
 }
 
 impl CookieSettings {
-    /// The cookie's name. Default `sid` in development and `__Host-sid` in production.
+    /// The cookie's name. Default `sid` in development and `__Host-sid` in production; `connect.sid` in the Express keyspace.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -31,11 +32,16 @@ const PREFIXES: [&str; 3] = ["__Host-", "__Secure-", "__Http-"];
 /// Leaves most of the 4096 bytes that browsers keep for the value (RFC 6265bis, section 5.6).
 const LONGEST_NAME: usize = 64;
 
-pub(crate) fn read(reader: &mut Reader, deployment: Deployment) -> CookieSettings {
+pub(crate) fn read(
+    reader: &mut Reader,
+    deployment: Deployment,
+    keyspace: &Keyspace,
+) -> CookieSettings {
     let secure = read_secure(reader, deployment);
-    let default = match deployment {
-        Deployment::Production => "__Host-sid",
-        Deployment::Development => "sid",
+    let default = match (keyspace, deployment) {
+        (Keyspace::Express(_), _) => "connect.sid",
+        (Keyspace::Native, Deployment::Production) => "__Host-sid",
+        (Keyspace::Native, Deployment::Development) => "sid",
     };
     CookieSettings {
         name: read_name(reader, secure).unwrap_or_else(|| default.to_owned()),

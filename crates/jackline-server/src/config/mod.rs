@@ -10,6 +10,7 @@ mod deployment;
 mod duration;
 mod environment;
 mod kept_secret;
+mod keyspace;
 mod limits;
 mod listen;
 mod load;
@@ -34,6 +35,7 @@ pub use self::data_dir::DataDir;
 pub use self::deployment::Deployment;
 pub use self::environment::Environment;
 pub use self::kept_secret::KeptSecretError;
+pub use self::keyspace::Keyspace;
 pub use self::limits::SessionLimits;
 pub use self::load::{SettingsFile, files, load};
 pub use self::log::LogFilter;
@@ -41,7 +43,7 @@ pub use self::mistake::{Mistake, Mistakes};
 pub use self::proxies::{Front, PublicOrigin};
 pub use self::redis::{RedisSettings, RedisUrl, SentinelUser};
 pub use self::secrets::{Encryption, LEAST_SECRET_BYTES, Secret, Signing, WeakSecret};
-pub use self::store::{Keyspace, StoreEngine, StoreSettings};
+pub use self::store::{StoreEngine, StoreSettings};
 
 /// All settings. Made by [`parse`] or [`load`] only.
 #[derive(Debug, Clone)]
@@ -93,7 +95,8 @@ pub struct Config {
 pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mistakes> {
     let mut reader = source::Reader::new(environment, file);
     let deployment = deployment::read(&mut reader);
-    let cookie = cookie::read(&mut reader, deployment);
+    let keyspace = keyspace::read(&mut reader);
+    let cookie = cookie::read(&mut reader, deployment, &keyspace);
     let signing = secrets::read(&mut reader, deployment, environment);
     let config = Config {
         deployment,
@@ -103,7 +106,7 @@ pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mi
         encryption: secrets::read_encryption(&mut reader, &signing),
         signing,
         limits: limits::read(&mut reader),
-        store: store::read(&mut reader, deployment),
+        store: store::read(&mut reader, deployment, keyspace),
         data_dir: data_dir::read(&mut reader),
         shutdown_timeout: shutdown::read(&mut reader),
         log: log::read(&mut reader),

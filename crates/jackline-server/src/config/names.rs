@@ -59,6 +59,11 @@ settings! {
     STORE = "JACKLINE_STORE", "store", One, Value;
     STORE_TIMEOUT = "JACKLINE_STORE_TIMEOUT", "store_timeout", One, Value;
     KEYSPACE = "JACKLINE_KEYSPACE", "keyspace", One, Value;
+    EXPRESS_USER_ID = "JACKLINE_EXPRESS_USER_ID", "express_user_id", One, Value;
+    EXPRESS_USER_ID_FORM = "JACKLINE_EXPRESS_USER_ID_FORM", "express_user_id_form", One, Value;
+    EXPRESS_USERNAME = "JACKLINE_EXPRESS_USERNAME", "express_username", One, Value;
+    EXPRESS_LOGIN_AT = "JACKLINE_EXPRESS_LOGIN_AT", "express_login_at", One, Value;
+    EXPRESS_ROLE = "JACKLINE_EXPRESS_ROLE", "express_role", One, Value;
     DATA_DIR = "JACKLINE_DATA_DIR", "data_dir", One, Value;
     IDLE_TIMEOUT = "JACKLINE_IDLE_TIMEOUT", "idle_timeout", One, Value;
     ABSOLUTE_TIMEOUT = "JACKLINE_ABSOLUTE_TIMEOUT", "absolute_timeout", One, Value;

@@ -62,6 +62,11 @@ impl RedisUrl {
         format!("{scheme}://{hosts}")
     }
 
+    /// Whether it leads to a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        self.scheme().ends_with("+cluster")
+    }
+
     /// The kind of place it leads to, and whether by TLS.
     fn scheme(&self) -> &str {
         self.0.split("://").next().unwrap_or_default()

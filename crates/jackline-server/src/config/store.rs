@@ -7,6 +7,7 @@ use jackline::postgres::{PostgresOpenError, PostgresUrl};
 
 use super::deployment::Deployment;
 use super::duration::{self, Bounds};
+use super::keyspace::{self, Keyspace};
 use super::names::Setting;
 use super::redis::{self, RedisSettings};
 use super::source::Reader;
@@ -37,20 +38,21 @@ pub enum StoreEngine {
     Memory,
 }
 
-/// How records are laid out in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keyspace {
-    /// Jackline's own: the store sees hashes of tokens only.
-    Native,
-}
-
-pub(crate) fn read(reader: &mut Reader, deployment: Deployment) -> StoreSettings {
+pub(crate) fn read(
+    reader: &mut Reader,
+    deployment: Deployment,
+    keyspace: Keyspace,
+) -> StoreSettings {
     let database = read_database_url(reader);
+    let engine = read_engine(reader, deployment, database.as_ref());
+    if keyspace.is_express() {
+        keyspace::check(reader, &engine);
+    }
     StoreSettings {
-        engine: read_engine(reader, deployment, database.as_ref()),
+        engine,
         database,
         timeout: read_timeout(reader),
-        keyspace: read_keyspace(reader),
+        keyspace,
     }
 }
 
@@ -163,26 +165,4 @@ fn read_timeout(reader: &mut Reader) -> Duration {
         example: "500ms",
     };
     duration::read(reader, Setting::STORE_TIMEOUT, &bounds).unwrap_or(Duration::from_millis(500))
-}
-
-fn read_keyspace(reader: &mut Reader) -> Keyspace {
-    match reader.one(Setting::KEYSPACE) {
-        None | Some("native") => {}
-        Some("express") => reader.report(
-            Setting::KEYSPACE,
-            "it is `express`",
-            "this version knows only its own layout; sharing sessions with Express comes with a later one",
-            "leave it out, or write `native`",
-        ),
-        Some(other) => {
-            let what = format!("it is {}", reader.quote(other));
-            reader.report(
-                Setting::KEYSPACE,
-                what,
-                "there is no such layout, and records written in a wrong one are lost",
-                "leave it out, or write `native`",
-            );
-        }
-    }
-    Keyspace::Native
 }

@@ -61,6 +61,17 @@ impl CookieSpec {
             .expect("the development cookie has no prefix")
     }
 
+    /// `connect.sid`; Path=/; HttpOnly; SameSite=Lax, and Secure unless it is for plain HTTP on `localhost`.
+    #[must_use]
+    pub fn express(secure: bool) -> Self {
+        let builder = Self::builder("connect.sid");
+        let builder = match secure {
+            true => builder,
+            false => builder.danger_plain_http(),
+        };
+        builder.build().expect("the name has no prefix")
+    }
+
     /// Starts from a name, with Secure, Path=/ and SameSite=Lax.
     #[must_use]
     pub fn builder(name: impl Into<String>) -> CookieBuilder {
@@ -85,6 +96,17 @@ impl CookieSpec {
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// What Express keeps of a cookie: Secure, domain, path, and SameSite in lower case.
+    #[cfg(feature = "redis")]
+    pub(crate) fn parts(&self) -> (bool, Option<&str>, &str, &'static str) {
+        let same_site = match self.same_site {
+            cookie::SameSite::Lax => "lax",
+            cookie::SameSite::Strict => "strict",
+            cookie::SameSite::None => "none",
+        };
+        (self.secure, self.domain.as_deref(), &self.path, same_site)
     }
 
     /// The `Set-Cookie` header that gives the browser `value` for `max_age`.
@@ -177,8 +199,8 @@ impl CookieSpec {
     }
 }
 
-/// The longest value that is ever written: `s%3A`, the token, a dot, and a signature whose every character is escaped.
-const LONGEST_VALUE: usize = 4 + crate::token::SessionToken::CHARS + 1 + 43 * 3;
+/// The longest value that is ever written: `s%3A`, an id of Express, a dot, and a signature, with every character escaped.
+const LONGEST_VALUE: usize = 4 + crate::token::SessionToken::MAX_SID_BYTES * 3 + 1 + 43 * 3;
 
 /// Names that make browsers insist on attributes. Those that also ask for HttpOnly get it: every cookie here is.
 const PREFIXES: [&str; 3] = ["__Host-", "__Secure-", "__Http-"];
@@ -330,11 +352,24 @@ impl std::error::Error for CookieMistakes {}
 mod tests {
     use super::*;
 
-    /// Beside 4 octets of `s%3A`, 35 of a token, a dot, and 129 of a signature: 4096 in all (RFC 6265bis, section 5.6).
-    const LONGEST_NAME: usize = 3927;
+    /// Beside 4 octets of `s%3A`, 384 of an id, a dot, and 129 of a signature: 4096 in all (RFC 6265bis, section 5.6).
+    const LONGEST_NAME: usize = 3578;
 
     fn text(header: &HeaderValue) -> &str {
         header.to_str().unwrap()
+    }
+
+    // Proves: J11
+    #[test]
+    fn all_mistakes_stand_in_one_message() {
+        let mistakes = vec![CookieMistake::BadPath, CookieMistake::BadDomain];
+        let (path, domain) = (mistakes[0].to_string(), mistakes[1].to_string());
+        assert!(path.contains("path") && domain.contains("domain"));
+        assert_eq!(
+            CookieMistakes(mistakes).to_string(),
+            format!("{path}; {domain}")
+        );
+        assert_eq!(CookieMistakes(vec![]).to_string(), "");
     }
 
     // Proves: T4.1, A1, S11, S12, S13, S14

@@ -175,13 +175,16 @@ fn keyed(key: SigningKey) -> (SigningKey, Hmac<Sha256>) {
     (key, state)
 }
 
+/// A key of any text, such as the vectors of others are made with.
+#[cfg(test)]
+pub(super) fn for_tests(text: &str) -> SigningKey {
+    SigningKey(Zeroizing::new(text.into()))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::for_tests as key;
     use super::*;
-
-    fn key(text: &str) -> SigningKey {
-        SigningKey(Zeroizing::new(text.into()))
-    }
 
     // Proves: T4.1
     #[test]
@@ -212,6 +215,13 @@ mod tests {
             Keyring::new(key("new")).verify(b"id", signature.as_bytes()),
             None
         );
+    }
+
+    /// What CSRF tokens are derived from.
+    #[test]
+    fn the_keys_are_handed_on_as_they_are_and_in_order() {
+        let ring = Keyring::new(key("new")).with_previous(key("old"));
+        assert_eq!(ring.expose(), [b"new", b"old"]);
     }
 
     #[test]
@@ -250,7 +260,8 @@ mod tests {
     // Proves: J6
     #[test]
     fn debug_shows_no_key() {
-        let ring = Keyring::new(key("sesame-open"));
-        assert!(!format!("{ring:?} {:?}", ring.keys[0].0).contains("sesame"));
+        let ring = Keyring::new(key("sesame-open")).with_previous(key("sesame-shut"));
+        assert_eq!(format!("{ring:?}"), "Keyring(2 keys)");
+        assert_eq!(format!("{:?}", ring.keys[0].0), "SigningKey(redacted)");
     }
 }

@@ -4,12 +4,14 @@
 //! that the Node world knows. A cookie without a valid signature costs nothing but the computation of one (J9).
 
 mod attributes;
+mod express;
 mod keyring;
 mod read;
 
 pub use attributes::{CookieBuilder, CookieMistake, CookieMistakes, CookieSpec, SameSite};
 pub(crate) use keyring::KeyAge;
 pub use keyring::{Keyring, SigningKey, WeakKey};
+pub use read::CookieForm;
 #[cfg(fuzzing)]
 pub use read::fuzz_read;
 pub(crate) use read::{read, write};

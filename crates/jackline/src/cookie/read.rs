@@ -4,14 +4,23 @@
 //! Names are compared byte by byte, and only blanks and tabs are trimmed. Anything cleverer, such as Unicode trimming or
 //! decoding of names, lets `\u{2003}__Host-sid` through, which browsers do not protect.
 
-use std::borrow::Cow;
-
 use http::HeaderMap;
 use http::header::COOKIE;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
+use super::express;
 use super::keyring::{KeyAge, Keyring};
 use crate::token::SessionToken;
+
+/// What a cookie's value is made of, and which tokens are made for new ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CookieForm {
+    /// Tokens of this library: nothing else is looked at.
+    #[default]
+    Native,
+    /// Ids of Express, of whatever text, in cookies that express-session reads and writes too.
+    Express,
+}
 
 /// Longer cookies are not looked at (RFC 6265bis, section 5.6: name and value fit into 4096 octets).
 const MAX_COOKIE_BYTES: usize = 4096;
@@ -65,13 +74,13 @@ pub(crate) fn write(token: &SessionToken, keys: &Keyring) -> String {
 }
 
 /// Reads the cookies called `name`.
-pub(crate) fn read(headers: &HeaderMap, name: &str, keys: &Keyring) -> Reading {
+pub(crate) fn read(headers: &HeaderMap, name: &str, form: CookieForm, keys: &Keyring) -> Reading {
     let mut reading = Reading {
         token: None,
         rejected: None,
     };
     for value in values(headers, name) {
-        match verify(value, name, keys) {
+        match verify(value, name, form, keys) {
             Err(reason) => reading.rejected = reading.rejected.max(Some(reason)),
             Ok((token, age)) => match &mut reading.token {
                 None => reading.token = Some((token, age)),
@@ -94,7 +103,9 @@ pub(crate) fn read(headers: &HeaderMap, name: &str, keys: &Keyring) -> Reading {
 
 /// Whether one of the keys signed the value of a cookie.
 pub(super) fn is_signed(value: &[u8], keys: &Keyring) -> bool {
-    verify(value, "", keys).is_ok()
+    [CookieForm::Native, CookieForm::Express]
+        .into_iter()
+        .any(|form| verify(value, "", form, keys).is_ok())
 }
 
 /// The raw values of all cookies called exactly `name`, in all cookie headers (HTTP/2 may split them).
@@ -121,7 +132,12 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-fn verify(value: &[u8], name: &str, keys: &Keyring) -> Result<(SessionToken, KeyAge), Rejected> {
+fn verify(
+    value: &[u8],
+    name: &str,
+    form: CookieForm,
+    keys: &Keyring,
+) -> Result<(SessionToken, KeyAge), Rejected> {
     if name.len() + value.len() > MAX_COOKIE_BYTES {
         return Err(Rejected::Oversize);
     }
@@ -129,7 +145,11 @@ fn verify(value: &[u8], name: &str, keys: &Keyring) -> Result<(SessionToken, Key
         [b'"', inner @ .., b'"'] => inner,
         bare => bare,
     };
-    let decoded: Cow<'_, [u8]> = percent_decode(value).into();
+    let decoded = match form {
+        CookieForm::Native => Some(percent_decode(value).into()),
+        CookieForm::Express => express::decode(value),
+    };
+    let decoded = decoded.ok_or(Rejected::Malformed)?;
     let signed = decoded.strip_prefix(b"s:").ok_or(Rejected::Malformed)?;
     let dot = signed
         .iter()
@@ -137,7 +157,11 @@ fn verify(value: &[u8], name: &str, keys: &Keyring) -> Result<(SessionToken, Key
         .ok_or(Rejected::Malformed)?;
     let (id, signature) = (&signed[..dot], &signed[dot + 1..]);
     // The form is checked first: an HMAC over nonsense is work that a stranger would be given for nothing.
-    let token = SessionToken::parse(id).ok_or(Rejected::Malformed)?;
+    let token = match form {
+        CookieForm::Native => SessionToken::parse(id),
+        CookieForm::Express => express::token(id),
+    };
+    let token = token.ok_or(Rejected::Malformed)?;
     let age = keys.verify(id, signature).ok_or(Rejected::Forged)?;
     Ok((token, age))
 }
@@ -154,7 +178,7 @@ pub fn fuzz_read(header: &[u8]) {
     let mut headers = HeaderMap::new();
     if let Ok(value) = http::HeaderValue::from_bytes(header) {
         headers.insert(COOKIE, value);
-        if let Some((token, _)) = read(&headers, "sid", &keys).token {
+        if let Some((token, _)) = read(&headers, "sid", CookieForm::Native, &keys).token {
             let again = write(&token, &keys);
             let mut headers = HeaderMap::new();
             headers.insert(
@@ -162,7 +186,7 @@ pub fn fuzz_read(header: &[u8]) {
                 http::HeaderValue::from_str(&format!("sid={again}")).expect("visible ASCII"),
             );
             assert!(
-                read(&headers, "sid", &keys)
+                read(&headers, "sid", CookieForm::Native, &keys)
                     .token
                     .is_some_and(|(second, _)| second == token)
             );
@@ -190,7 +214,7 @@ mod tests {
         for cookie in cookies {
             headers.append(COOKIE, HeaderValue::from_bytes(cookie).unwrap());
         }
-        read(&headers, "sid", &keys())
+        read(&headers, "sid", CookieForm::Native, &keys())
     }
 
     fn read_one(cookie: &str) -> Reading {
@@ -274,6 +298,35 @@ mod tests {
                 "{}",
                 String::from_utf8_lossy(cookie)
             );
+        }
+    }
+
+    // Proves: S2
+    #[test]
+    fn a_cookie_is_oversize_from_the_first_octet_past_the_limit() {
+        let value = "x".repeat(MAX_COOKIE_BYTES - "sid".len());
+        let longest = read_one(&format!("sid={value}"));
+        assert_eq!(longest.rejected, Some(Rejected::Malformed));
+        let longer = read_one(&format!("sid={value}x"));
+        assert_eq!(longer.rejected, Some(Rejected::Oversize));
+    }
+
+    // Proves: T9.1, J10
+    #[test]
+    fn a_token_that_came_twice_is_as_young_as_its_youngest_signature() {
+        let key = || SigningKey::new("fedcba9876543210fedcba9876543210").unwrap();
+        let rotated = keys().with_previous(key());
+        let older = write(&token(1), &Keyring::new(key()));
+        let current = write(&token(1), &rotated);
+        for (cookies, age) in [
+            (format!("sid={older}; sid={older}"), KeyAge::Older),
+            (format!("sid={older}; sid={current}"), KeyAge::Current),
+            (format!("sid={current}; sid={older}"), KeyAge::Current),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, HeaderValue::from_str(&cookies).unwrap());
+            let reading = read(&headers, "sid", CookieForm::Native, &rotated);
+            assert_eq!(reading.token, Some((token(1), age)), "{cookies}");
         }
     }
 

@@ -9,7 +9,7 @@ use http::Method;
 
 use super::{Engine, Inner};
 use crate::clock::{Clock, SystemClock};
-use crate::cookie::{CookieSpec, Keyring};
+use crate::cookie::{CookieForm, CookieSpec, Keyring};
 use crate::csrf::{CsrfKeys, CsrfPolicy, TrustedOrigin};
 use crate::lifecycle::{Delta, Policy};
 use crate::proxy::TrustedProxies;
@@ -67,6 +67,7 @@ pub struct EngineBuilder {
     environment: Environment,
     policy: Policy,
     cookie: Option<CookieSpec>,
+    form: CookieForm,
     csrf: CsrfDefence,
     proxies: TrustedProxies,
     clock: Arc<dyn Clock>,
@@ -82,6 +83,7 @@ impl EngineBuilder {
             environment: Environment::Production,
             policy: Policy::default(),
             cookie: None,
+            form: CookieForm::Native,
             csrf: CsrfDefence::new(),
             proxies: TrustedProxies::none(),
             clock: Arc::new(SystemClock),
@@ -104,10 +106,19 @@ impl EngineBuilder {
         self
     }
 
-    /// The cookie. Default: [`CookieSpec::production`], or [`CookieSpec::development`] in development.
+    /// The cookie. Default: [`CookieSpec::production`], or [`CookieSpec::development`] in development; with
+    /// [`CookieForm::Express`] its name is `connect.sid` in either.
     #[must_use]
     pub fn cookie(mut self, cookie: CookieSpec) -> Self {
         self.cookie = Some(cookie);
+        self
+    }
+
+    /// What a cookie's value is made of. Default: [`CookieForm::Native`]. With [`CookieForm::Express`] sessions are shared with
+    /// an Express application; the store is to be an `ExpressStore` then, and the keys are the texts of Express's secrets.
+    #[must_use]
+    pub fn cookie_form(mut self, form: CookieForm) -> Self {
+        self.form = form;
         self
     }
 
@@ -152,10 +163,15 @@ impl EngineBuilder {
     /// # Errors
     /// With everything that is wrong, not just the first.
     pub fn build(self) -> Result<Engine, Misconfigured> {
-        let cookie = self.cookie.unwrap_or_else(|| match self.environment {
-            Environment::Production => CookieSpec::production(),
-            Environment::Development => CookieSpec::development(),
-        });
+        let cookie = self
+            .cookie
+            .unwrap_or_else(|| match (self.form, self.environment) {
+                (CookieForm::Express, environment) => {
+                    CookieSpec::express(environment == Environment::Production)
+                }
+                (CookieForm::Native, Environment::Production) => CookieSpec::production(),
+                (CookieForm::Native, Environment::Development) => CookieSpec::development(),
+            });
         let mut mistakes = Vec::new();
         if self.environment == Environment::Production {
             if self.store.durability() == Durability::Process {
@@ -183,6 +199,7 @@ impl EngineBuilder {
                 clock: self.clock,
                 csrf_keys,
                 max_data_bytes: self.max_data_bytes,
+                form: self.form,
             }),
             keys: self.keys,
             cookie,

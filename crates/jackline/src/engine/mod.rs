@@ -144,7 +144,12 @@ impl Engine {
             user_agent: incoming.headers.get(http::header::USER_AGENT).cloned(),
             uri: incoming.uri.clone(),
         };
-        let reading = cookie::read(incoming.headers, self.0.cookie.name(), &self.0.keys);
+        let reading = cookie::read(
+            incoming.headers,
+            self.0.cookie.name(),
+            self.0.context.form,
+            &self.0.keys,
+        );
         let rejected = |reason| {
             request
                 .event(EventKind::SessionRejected)

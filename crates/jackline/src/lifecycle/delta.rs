@@ -220,6 +220,9 @@ pub enum DeltaError {
     /// The session's data would grow past the configured limit.
     #[error("the session's data would grow past its limit")]
     TooLarge,
+    /// The member means something to Express, or says who is logged in, and is no data where sessions are shared with it.
+    #[error("a member of this name is reserved where sessions are shared with Express")]
+    ReservedMember,
 }
 
 fn add(current: Option<&RawValue>, by: i64) -> Result<i64, DeltaError> {
@@ -241,4 +244,39 @@ fn add(current: Option<&RawValue>, by: i64) -> Result<i64, DeltaError> {
 /// A whole number as JSON text.
 pub(crate) fn integer(n: i64) -> Box<RawValue> {
     RawValue::from_string(n.to_string()).expect("the decimal digits of an integer are JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delta_is_for_the_version_that_it_was_made_for_or_for_any() {
+        let mut delta = Delta::default();
+        assert_eq!(delta.version(), None);
+        assert!(delta.check_version(Some(7)).is_ok() && delta.check_version(None).is_ok());
+        for version in [0, 1, 7] {
+            delta.only_for_version(version);
+            assert_eq!(delta.version(), Some(version));
+            assert!(delta.check_version(Some(version)).is_ok());
+            assert!(delta.check_version(Some(version + 1)).is_err());
+            assert!(delta.check_version(None).is_err());
+        }
+    }
+
+    // Proves: J6
+    #[test]
+    fn debug_shows_what_is_done_and_no_value() {
+        let mut delta = Delta::default();
+        delta.set("a", RawValue::from_string("\"secret\"".to_owned()).unwrap());
+        delta.remove("b");
+        delta.increment("c", 987);
+        let shown: Vec<_> = delta.ops().map(|(_, op)| format!("{op:?}")).collect();
+        assert_eq!(shown, ["Set", "Remove", "Increment"]);
+        let whole = format!("{delta:?}");
+        assert!(
+            !whole.contains("secret") && !whole.contains("987"),
+            "{whole}"
+        );
+    }
 }

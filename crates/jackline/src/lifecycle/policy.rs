@@ -58,6 +58,27 @@ pub enum SessionCap {
     Unlimited,
 }
 
+impl SessionCap {
+    /// Whether somebody with so many `others` may log in, and how many of these stay: the newest. `None` if the login is refused.
+    ///
+    /// ```
+    /// use jackline::lifecycle::SessionCap;
+    ///
+    /// assert_eq!(SessionCap::PruneOldest(5).stay(7), Some(4));
+    /// assert_eq!(SessionCap::RefuseNewest(5).stay(4), Some(4));
+    /// assert_eq!(SessionCap::RefuseNewest(5).stay(5), None);
+    /// assert_eq!(SessionCap::Unlimited.stay(7), Some(7));
+    /// ```
+    #[must_use]
+    pub fn stay(self, others: usize) -> Option<usize> {
+        match self {
+            Self::PruneOldest(cap) => Some(others.min((cap as usize).saturating_sub(1))),
+            Self::RefuseNewest(cap) => (others < cap as usize).then_some(others),
+            Self::Unlimited => Some(others),
+        }
+    }
+}
+
 /// What follows when a session is used from another browser family or another coarse network than it was granted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

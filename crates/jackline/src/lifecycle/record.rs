@@ -10,6 +10,7 @@ use super::delta::{Delta, DeltaError};
 use super::policy::Policy;
 use super::time::UnixMs;
 use crate::origin::Origin;
+use crate::token::SessionKey;
 
 /// The stable identifier of the person or service that a session belongs to, as the application names it
 /// (`user-1001`). Not a login name that can change hands.
@@ -146,6 +147,9 @@ pub struct Meta {
     /// A risk event has happened; sensitive actions wait for a fresh authentication, however recent the last one is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub step_up_due: bool,
+    /// The dead session whose cookie its browser presented when it was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_in_for: Option<SessionKey>,
 }
 
 /// A session's clocks, as they were granted. Only `seen` and `version` ever move.
@@ -216,9 +220,17 @@ impl Record {
                 authenticated: None,
                 origin,
                 step_up_due: false,
+                stands_in_for: None,
             },
             data: Data::new(),
         }
+    }
+
+    /// The same, begun in the place of a session that is dead.
+    #[must_use]
+    pub fn standing_in_for(mut self, dead: SessionKey) -> Self {
+        self.meta.stands_in_for = Some(dead);
+        self
     }
 
     /// A session for `identity`, who has just proved who they are: a new one in every respect, absolute limit included.
@@ -264,6 +276,7 @@ impl Record {
                 authenticated: None,
                 origin: Origin::default(),
                 step_up_due: false,
+                stands_in_for: None,
             },
             data: Data::new(),
         }

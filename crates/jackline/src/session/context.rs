@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::SessionError;
 use crate::clock::Clock;
+use crate::cookie::CookieForm;
 use crate::csrf::CsrfKeys;
 use crate::events::{EventKind, SecurityEvent};
 use crate::lifecycle::{Delta, OwnerId, Policy, Record, UnixMs};
 use crate::store::{
     Admission, Admitted, Committed, CorruptRecord, ENCRYPTED_MEMBER, Ended, Epoch, Listed, Loaded,
-    Page, Store, StoreError, StoreFuture,
+    Page, Store, StoreError, StoreFuture, Trace,
 };
 use crate::token::{Bucket, SessionKey, SessionToken};
 
@@ -23,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) csrf_keys: CsrfKeys,
     pub(crate) max_data_bytes: usize,
+    /// Which tokens are made.
+    pub(crate) form: CookieForm,
 }
 
 impl Context {
@@ -40,8 +43,11 @@ impl Context {
         Ok(bytes)
     }
 
-    /// A new token, in this bucket or in any.
+    /// A new token, in this bucket or in any. Express's know none.
     pub(crate) fn fresh_token(&self, bucket: Option<Bucket>) -> Result<SessionToken, SessionError> {
+        if self.form == CookieForm::Express {
+            return Ok(SessionToken::express_from_random(self.random()?));
+        }
         let bucket = match bucket {
             Some(bucket) => bucket,
             None => Bucket::from_random(self.random()?),
@@ -185,9 +191,20 @@ impl TimedStore {
         &self,
         key: &SessionKey,
         owner: Option<&OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> Result<Ended, SessionError> {
-        self.ending_call("end", self.store.end(key, owner, now))
+        self.ending_call("end", self.store.end(key, owner, trace, now))
+            .await
+    }
+
+    pub(crate) async fn note(
+        &self,
+        key: &SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> Result<Trace, SessionError> {
+        self.ending_call("note", self.store.note(key, trace, now))
             .await
     }
 

@@ -82,6 +82,7 @@ impl SessionError {
             Self::FormTooLarge | Self::Refused(DeltaError::TooLarge) => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
+            Self::Refused(DeltaError::ReservedMember) => StatusCode::BAD_REQUEST,
             Self::Refused(_)
             | Self::Encode(_)
             | Self::Decode(_)
@@ -106,6 +107,7 @@ impl SessionError {
             Self::CrossSite => "Invalid CSRF token",
             Self::FormTooLarge => "Payload too large",
             Self::Refused(DeltaError::TooLarge) => "Session data too large",
+            Self::Refused(DeltaError::ReservedMember) => "Reserved name",
             Self::Refused(_)
             | Self::Encode(_)
             | Self::Decode(_)

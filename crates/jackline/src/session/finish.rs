@@ -10,9 +10,10 @@ use tracing::Instrument as _;
 use super::state::{CameWith, Phase, Sighting, Staged, State};
 use super::{Context, LazySession, Presented, RequestInfo, SessionError, Shared};
 use crate::events::EventKind;
-use crate::lifecycle::{DeltaError, Identity, OwnerId, Record};
+use crate::lifecycle::{DeltaError, Identity, OwnerId, Record, UnixMs};
 use crate::store::{
     Admission, Admitted, Committed, Ended, Epoch, Loaded, NO_RENEWAL, REPLACED_KEPT, Replaced,
+    Trace,
 };
 use crate::token::{SessionKey, SessionToken};
 
@@ -150,7 +151,7 @@ impl Shared {
                 !record.clocks.absolute_expired(self.context.clock.now())
             }
             // The use is written down, and a later response will renew the cookie.
-            Ok(Some(Loaded::Absent | Loaded::Replaced | Loaded::Expired(_))) | Err(_) => false,
+            Ok(Some(Loaded::Absent | Loaded::Trace(_) | Loaded::Expired(_))) | Err(_) => false,
         }
     }
 
@@ -166,26 +167,13 @@ impl Shared {
         matches!(seen, Ok(None | Some(Loaded::Absent)))
     }
 
-    /// Fails if the browser may have got somebody's session in the place of the dead one that it presented: a visitor's must not take
-    /// its place. What this request knows of it without asking.
-    fn refuse_known_superseded(&self, state: &State) -> Result<(), SessionError> {
-        match &self.presented {
-            Presented::Token { .. } if state.superseded || self.is_slow(state) => {
-                Err(SessionError::Ended)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The same, and what the store knows of it.
-    async fn refuse_superseded(&self, state: &State) -> Result<(), SessionError> {
-        self.refuse_known_superseded(state)?;
-        let Presented::Token { token, .. } = &self.presented else {
-            return Ok(());
-        };
-        match self.look_again(&token.key(), state).await? {
-            Some(Loaded::Replaced) => Err(SessionError::Ended),
-            _ => Ok(()),
+    /// Notes that a visitor's session stands in for the dead one that this request came with. Fails if the browser has, or may have,
+    /// got somebody's session in its place: a visitor's must not take that one's.
+    async fn stand_in(&self, dead: &SessionKey, state: &State) -> Result<(), SessionError> {
+        let now = self.context.clock.now();
+        match self.context.store.note(dead, Trace::StoodIn, now).await? {
+            Trace::StoodIn if !self.is_slow(state) => Ok(()),
+            _ => Err(SessionError::Ended),
         }
     }
 
@@ -211,8 +199,8 @@ impl Shared {
     ) -> Result<(), SessionError> {
         let Some(came_with) = &state.came_with else {
             return match state.superseded {
-                true => Err(SessionError::Ended),
-                false => Ok(()),
+                Some(Trace::Replaced) => Err(SessionError::Ended),
+                _ => Ok(()),
             };
         };
         let ending = end_by_owner(
@@ -224,7 +212,8 @@ impl Shared {
         let ended = tokio::spawn(ending.in_current_span())
             .await
             .map_err(|_| SessionError::Unavailable)??;
-        if ended == Ended::Replaced || (ended == Ended::Absent && self.is_slow(state)) {
+        if ended == Ended::Trace(Trace::Replaced) || (ended == Ended::Absent && self.is_slow(state))
+        {
             // It lives on under another token, which the browser has, or may: to say that its owner is logged out would be a lie
             // (J2).
             return Err(SessionError::Ended);
@@ -259,6 +248,7 @@ impl Shared {
             Presented::Token { token, .. } => Some(token.key()),
             Presented::Nothing | Presented::InsecureTransport => None,
         };
+        note_gone(context, came_with, now).await?;
         let admission = Admission {
             key: &key,
             record: &state.record,
@@ -363,7 +353,14 @@ impl Shared {
     }
 
     async fn write_new(&self, state: State, outcome: &mut Outcome) -> Result<(), SessionError> {
-        self.refuse_known_superseded(&state)?;
+        let dead = match &self.presented {
+            Presented::Token { token, .. } => Some(token.key()),
+            Presented::Nothing | Presented::InsecureTransport => None,
+        };
+        // What can be known without asking.
+        if dead.is_some() && (state.superseded.is_some() || self.is_slow(&state)) {
+            return Err(SessionError::Ended);
+        }
         self.check_size(&state.record)?;
         let token = match state.token.clone() {
             Some(token) => token,
@@ -371,9 +368,13 @@ impl Shared {
         };
         let (store, key) = (&self.context.store, token.key());
         store.create(&key, &state.record).await?;
-        // Asked after it is stored, and not before: a login may win while it is.
-        if let Err(error) = self.refuse_superseded(&state).await {
-            store.end(&key, None, self.context.clock.now()).await?;
+        // Noted after it is stored, and not before: a login may win while it is.
+        if let Some(dead) = dead
+            && let Err(error) = self.stand_in(&dead, &state).await
+        {
+            store
+                .end(&key, None, None, self.context.clock.now())
+                .await?;
             return Err(error);
         }
         self.request
@@ -393,14 +394,30 @@ impl Shared {
     }
 }
 
+/// Before a session gives way: if it was itself begun in the place of a dead one, a late request with that one's cookie must not
+/// put another in the place of what comes now.
+async fn note_gone(
+    context: &Context,
+    giving_way: Option<&CameWith>,
+    now: UnixMs,
+) -> Result<(), SessionError> {
+    if let Some(dead) = giving_way.and_then(|giving_way| giving_way.stands_in_for) {
+        context.store.note(&dead, Trace::Replaced, now).await?;
+    }
+    Ok(())
+}
+
 /// Ends a session because its owner said so.
 async fn end_by_owner(
     context: Arc<Context>,
     request: RequestInfo,
     came_with: CameWith,
 ) -> Result<Ended, SessionError> {
-    let (key, owner) = (&came_with.key, came_with.owner());
-    let ended = context.store.end(key, owner, context.clock.now()).await?;
+    let (key, owner, now) = (&came_with.key, came_with.owner(), context.clock.now());
+    // First, so that the response leaves with the news of its own ending: a login may win before any further step.
+    note_gone(&context, Some(&came_with), now).await?;
+    let trace = Some(Trace::LoggedOut);
+    let ended = context.store.end(key, owner, trace, now).await?;
     if let (Ended::Removed, Some(owner)) = (ended, owner) {
         request
             .event(EventKind::Logout)

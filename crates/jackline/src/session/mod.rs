@@ -37,7 +37,7 @@ use crate::lifecycle::{
     step_up_is_fresh,
 };
 use crate::origin::Origin;
-use crate::store::{Committed, Ended, Loaded};
+use crate::store::{Committed, Ended, Loaded, Trace};
 use crate::token::{Handle, SessionKey, SessionToken};
 use state::{Phase, Sighting, Staged, State};
 
@@ -525,12 +525,13 @@ impl Shared {
     async fn look_up(&self) -> Result<(), SessionError> {
         let context = &self.context;
         let now = context.clock.now();
-        let visitor = || Record::visitor(&context.policy, self.request.origin(), now);
+        let visitor = Record::visitor(&context.policy, self.request.origin(), now);
         let Presented::Token { token, .. } = &self.presented else {
-            self.lock().become_visitor(visitor(), context.new_delta());
+            self.lock().become_visitor(visitor, context.new_delta());
             return Ok(());
         };
         let key = token.key();
+        let visitor = || visitor.standing_in_for(key);
         self.lock().loaded = now;
         let endings = context.store.endings();
         let loaded = context
@@ -546,15 +547,18 @@ impl Shared {
                 .emit();
         };
         let (record, renewed) = match loaded {
-            Loaded::Absent => {
+            Loaded::Absent | Loaded::Trace(Trace::StoodIn) => {
                 rejected("unknown");
                 self.lock().become_visitor(visitor(), context.new_delta());
                 return Ok(());
             }
-            Loaded::Replaced => {
-                rejected("replaced");
+            Loaded::Trace(trace @ (Trace::LoggedOut | Trace::Replaced)) => {
+                rejected(match trace {
+                    Trace::LoggedOut => "logged_out",
+                    _ => "replaced",
+                });
                 let mut state = self.lock();
-                state.superseded = true;
+                state.superseded = Some(trace);
                 state.become_visitor(visitor(), context.new_delta());
                 return Ok(());
             }
@@ -570,7 +574,10 @@ impl Shared {
                     state.expired_owner = record.owner().is_some();
                     // If another request has ended it, that one's response says what becomes of the cookie (J10).
                     state.forget_cookie = ended == Ended::Removed;
-                    state.superseded = ended == Ended::Replaced;
+                    state.superseded = match ended {
+                        Ended::Trace(trace @ (Trace::LoggedOut | Trace::Replaced)) => Some(trace),
+                        Ended::Trace(Trace::StoodIn) | Ended::Removed | Ended::Absent => None,
+                    };
                 }
                 return Ok(());
             }
@@ -602,7 +609,10 @@ impl Shared {
     ) -> Result<Ended, SessionError> {
         let (context, owner) = (&self.context, record.owner());
         let endings = context.store.endings();
-        let ended = context.store.end(key, owner, context.clock.now()).await?;
+        let ended = context
+            .store
+            .end(key, owner, None, context.clock.now())
+            .await?;
         // One ending is its own, and no news to it.
         self.lock().sighting = self.sighting(endings + 1);
         let user_id = owner.map(OwnerId::as_str);

@@ -79,7 +79,10 @@ impl Context {
         match found {
             None => Ok(false),
             Some(key) => {
-                let ended = self.store.end(&key, Some(owner), self.clock.now()).await?;
+                let ended = self
+                    .store
+                    .end(&key, Some(owner), None, self.clock.now())
+                    .await?;
                 Ok(ended == Ended::Removed)
             }
         }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::SessionError;
 use crate::lifecycle::{Data, Delta, EndReason, Identity, OwnerId, Record, UnixMs, integer};
-use crate::store::Epoch;
+use crate::store::{Epoch, REPLACED_KEPT, Trace};
 use crate::token::{Handle, SessionKey, SessionToken};
 
 /// How far a request has got with its session.
@@ -44,6 +44,9 @@ pub(super) struct Sighting {
 pub(super) struct CameWith {
     pub(super) key: SessionKey,
     pub(super) identity: Option<Identity>,
+    /// The dead session in whose place it was begun, if that was so lately that a request with that one's cookie may still be
+    /// under way.
+    pub(super) stands_in_for: Option<SessionKey>,
 }
 
 impl CameWith {
@@ -72,8 +75,8 @@ pub(super) struct State {
     /// When it was loaded.
     pub(super) loaded: UnixMs,
     pub(super) sighting: Sighting,
-    /// The browser had got another session in the place of the one that it presented.
-    pub(super) superseded: bool,
+    /// What had become of the presented session already, so that the browser has another cookie by now, or none.
+    pub(super) superseded: Option<Trace>,
     /// Which limit ended the session that the request came with.
     pub(super) expired: Option<EndReason>,
     /// Whether that session had an owner.
@@ -101,7 +104,7 @@ impl State {
             renewed: false,
             loaded: UnixMs::default(),
             sighting: Sighting::default(),
-            superseded: false,
+            superseded: None,
             expired: None,
             expired_owner: false,
             forget_cookie: false,
@@ -137,6 +140,10 @@ impl State {
         self.came_with = Some(CameWith {
             key: token.key(),
             identity: record.meta.identity.clone(),
+            stands_in_for: record
+                .meta
+                .stands_in_for
+                .filter(|_| self.loaded.since(record.meta.created) <= REPLACED_KEPT),
         });
         self.record = record;
         self.token = Some(token);

@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page,
-    REPLACED_KEPT, Store, StoreError, StoreFuture,
+    Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
+    StoreError, StoreFuture, Trace,
 };
-use crate::lifecycle::{Data, Delta, OwnerId, Record, SessionCap, UnixMs};
+use crate::lifecycle::{Data, Delta, OwnerId, Record, UnixMs};
 use crate::token::SessionKey;
 
 /// Sessions in memory.
@@ -97,9 +97,19 @@ impl Store for MemoryStore {
         &'a self,
         key: &'a SessionKey,
         _owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
-        ready(Ok(self.lock().end(key, now)))
+        ready(Ok(self.lock().end(key, trace, now)))
+    }
+
+    fn note<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Trace> {
+        ready(Ok(self.lock().note(key, trace, now)))
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, _now: UnixMs) -> StoreFuture<'a, Epoch> {
@@ -131,8 +141,8 @@ impl Store for MemoryStore {
 #[derive(Debug, Default)]
 struct Tables {
     records: HashMap<SessionKey, Record>,
-    /// Keys that gave way to others, and until when that is remembered.
-    replaced: HashMap<SessionKey, UnixMs>,
+    /// What became of keys, and until when that is remembered.
+    traces: HashMap<SessionKey, (Trace, UnixMs)>,
     epochs: HashMap<OwnerId, Epoch>,
 }
 
@@ -153,10 +163,7 @@ impl Tables {
 
     fn load(&mut self, key: &SessionKey, step: Duration, now: UnixMs) -> Loaded {
         let Some(stored) = self.records.get_mut(key) else {
-            return match self.is_replaced(key, now) {
-                true => Loaded::Replaced,
-                false => Loaded::Absent,
-            };
+            return self.trace(key, now).map_or(Loaded::Absent, Loaded::Trace);
         };
         let record = Box::new(stored.clone());
         if stored.clocks.idle_expired(now) {
@@ -213,16 +220,10 @@ impl Tables {
         let mut others = self.of_owner(admission.owner, now);
         others
             .retain(|key| Some(key) != replaced && !self.records[key].clocks.absolute_expired(now));
-        let pruned = match admission.cap {
-            SessionCap::Unlimited => Vec::new(),
-            SessionCap::RefuseNewest(cap) if others.len() >= cap as usize => {
-                return Ok(Admitted::AtCap);
-            }
-            SessionCap::RefuseNewest(_) => Vec::new(),
-            SessionCap::PruneOldest(cap) => {
-                others.split_off((cap as usize).saturating_sub(1).min(others.len()))
-            }
+        let Some(stay) = admission.cap.stay(others.len()) else {
+            return Ok(Admitted::AtCap);
         };
+        let pruned = others.split_off(stay);
         let mut record = admission.record.clone();
         if let Some(replaced) = &admission.replaces {
             if let Some(delta) = replaced.carry {
@@ -240,22 +241,37 @@ impl Tables {
         Ok(Admitted::Done { pruned })
     }
 
-    fn end(&mut self, key: &SessionKey, now: UnixMs) -> Ended {
+    fn end(&mut self, key: &SessionKey, trace: Option<Trace>, now: UnixMs) -> Ended {
         match self.records.remove(key) {
-            Some(_) => Ended::Removed,
-            None if self.is_replaced(key, now) => Ended::Replaced,
-            None => Ended::Absent,
+            Some(_) => {
+                if let Some(trace) = trace {
+                    self.note(key, trace, now);
+                }
+                Ended::Removed
+            }
+            None => self.trace(key, now).map_or(Ended::Absent, Ended::Trace),
         }
     }
 
     /// Removes a record, and remembers that another takes its place.
     fn replace(&mut self, key: &SessionKey, now: UnixMs) {
         self.records.remove(key);
-        self.replaced.insert(*key, now.after(REPLACED_KEPT));
+        self.note(key, Trace::Replaced, now);
     }
 
-    fn is_replaced(&self, key: &SessionKey, now: UnixMs) -> bool {
-        self.replaced.get(key).is_some_and(|until| now < *until)
+    fn note(&mut self, key: &SessionKey, trace: Trace, now: UnixMs) -> Trace {
+        match self.trace(key, now) {
+            Some(weightier) if weightier > trace => weightier,
+            _ => {
+                self.traces.insert(*key, (trace, trace.until(now)));
+                trace
+            }
+        }
+    }
+
+    fn trace(&self, key: &SessionKey, now: UnixMs) -> Option<Trace> {
+        let (trace, until) = self.traces.get(key)?;
+        (now < *until).then_some(*trace)
     }
 
     fn epoch(&self, owner: &OwnerId) -> Epoch {
@@ -275,23 +291,19 @@ impl Tables {
     }
 
     fn list(&self, owner: &OwnerId, page: &Page, now: UnixMs) -> Result<Listed, StoreError> {
-        let mut found: Vec<_> = self
-            .of_owner(owner, now)
-            .into_iter()
-            .map(|key| (position(&self.records[&key], &key), key))
-            .collect();
-        if let Some(Cursor(after)) = &page.after {
-            found.retain(|(position, _)| position < after);
+        let mut found = self.of_owner(owner, now);
+        if let Some(after) = &page.after {
+            found.retain(|key| (self.records[key].meta.started, *key) < after.place());
         }
         let more = found.len() > page.limit as usize;
         found.truncate(page.limit as usize);
         let next = found
             .last()
             .filter(|_| more)
-            .map(|(position, _)| Cursor(position.clone()));
+            .map(|key| Cursor::behind(self.records[key].meta.started, key));
         let sessions = found
             .into_iter()
-            .map(|(_, key)| (key, self.records[&key].clone()))
+            .map(|key| (key, self.records[&key].clone()))
             .collect();
         Ok(Listed { sessions, next })
     }
@@ -316,19 +328,7 @@ impl Tables {
         for key in &gone {
             self.records.remove(key);
         }
-        self.replaced.retain(|_, until| now < *until);
+        self.traces.retain(|_, (_, until)| now < *until);
         gone.len() as u64
     }
-}
-
-/// Sorts as logins do, and is unique.
-fn position(record: &Record, key: &SessionKey) -> String {
-    use std::fmt::Write as _;
-    let mut text = format!("{:015}", record.meta.started.as_millis());
-    // Ties are broken as `of_owner` breaks them: by the key.
-    let _ = write!(text, "-{:05}-", key.bucket().number());
-    for byte in key.digest() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

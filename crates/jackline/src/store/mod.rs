@@ -16,8 +16,8 @@
 //! 5. **All or nothing.** A method that fails changed nothing, or changed everything and could not say so. It never did half.
 //! 6. **Ending is idempotent.** Ending what is not there succeeds.
 //! 7. **What gave way is remembered.** A key that a [`rotate`](Store::rotate) moved away from, or that a login replaced, known
-//!    or not, reads as [`Loaded::Replaced`] for [`REPLACED_KEPT`] and as absent after it. So every instance knows that the
-//!    browser has another cookie by now, and leaves that one alone (J10).
+//!    or not, has a [`Trace`] for a while, and so has a key under which the library [`note`](Store::note)s one. So every
+//!    instance knows that the browser has another cookie by now, and leaves that one alone (J10).
 //!
 //! Run [`jackline::testing`](crate::testing) against an implementation: it is this contract as tests.
 
@@ -40,8 +40,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::lifecycle::{Delta, DeltaError, OwnerId, Record, SessionCap, UnixMs};
-use crate::token::SessionKey;
+use crate::token::{Bucket, SessionKey};
 
 pub use codec::CorruptRecord;
 #[cfg(fuzzing)]
@@ -86,7 +88,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ) -> StoreFuture<'a, Committed>;
 
     /// Moves a live record, data and clocks and all, from `old` to `new`, and applies `delta` on the way. From this step
-    /// on `old` is [replaced](Loaded::Replaced). No reader ever sees both or neither.
+    /// on `old` is [replaced](Trace::Replaced). No reader ever sees both or neither.
     ///
     /// `owner` is the record's owner, if it has one. It never changes here, and both keys lie in the same bucket, a visitor's
     /// too.
@@ -111,13 +113,20 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// cannot be applied, or was made for another version of the replaced record.
     fn admit<'a>(&'a self, admission: &'a Admission<'a>, now: UnixMs) -> StoreFuture<'a, Admitted>;
 
-    /// Ends a session: removes its record, and its entry in the index of `owner`, if it has one.
+    /// Ends a session: removes its record, and its entry in the index of `owner`, if it has one. If there was a record, leaves `trace`
+    /// as [`note`](Store::note) does.
     fn end<'a>(
         &'a self,
         key: &'a SessionKey,
         owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended>;
+
+    /// Leaves a trace under `key` for as long as its kind is [kept](Trace::kept). One that is there already and weighs more stays as
+    /// it is. Returns what is there from now on. A record under the key is not touched, and goes before the trace.
+    fn note<'a>(&'a self, key: &'a SessionKey, trace: Trace, now: UnixMs)
+    -> StoreFuture<'a, Trace>;
 
     /// The owner's revocation epoch: a number that [`end_all`](Store::end_all) makes larger. A store may forget an epoch
     /// an hour after it was set (it reads as zero again); a login never takes that long.
@@ -155,8 +164,61 @@ pub enum Durability {
 /// The one member of data that is encrypted at rest.
 pub(crate) const ENCRYPTED_MEMBER: &str = "jackline:encrypted";
 
+/// What a store remembers for a while of a key that has no session any more: what its browser holds instead. Of two, the later in
+/// this list weighs more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trace {
+    /// It was dead, and a visitor's session was begun in its place. Another may be begun in its place too, as when a page sends several
+    /// requests at once.
+    StoodIn,
+    /// Its owner logged out. The browser holds no cookie, or that of a later login.
+    LoggedOut,
+    /// Another session took its place, by a rotation or at a login, and the browser got that one's cookie.
+    Replaced,
+}
+
 /// How long a store remembers that a session gave way to another: longer than the requests that were under way meanwhile.
 pub const REPLACED_KEPT: Duration = Duration::from_secs(60);
+
+/// How long a store remembers that an owner logged out: longer than requests are under way to the server that were sent before the
+/// browser knew. One whose answer got lost has to wait for no longer than this before it is a visitor like any other.
+pub const LOGGED_OUT_KEPT: Duration = Duration::from_secs(5);
+
+impl Trace {
+    /// How long it is kept.
+    #[must_use]
+    pub fn kept(self) -> Duration {
+        match self {
+            Self::StoodIn | Self::Replaced => REPLACED_KEPT,
+            Self::LoggedOut => LOGGED_OUT_KEPT,
+        }
+    }
+
+    /// As a number that grows with its weight.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+    pub(crate) fn weight(self) -> u8 {
+        match self {
+            Self::StoodIn => 1,
+            Self::LoggedOut => 2,
+            Self::Replaced => 3,
+        }
+    }
+
+    /// The trace of this weight.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+    pub(crate) fn of_weight(weight: u8) -> Result<Self, CorruptRecord> {
+        [Self::StoodIn, Self::LoggedOut, Self::Replaced]
+            .into_iter()
+            .find(|trace| trace.weight() == weight)
+            .ok_or_else(|| CorruptRecord::new("a trace is of no known kind"))
+    }
+
+    /// Until when it is kept, if it was left at `now`.
+    pub(crate) fn until(self, now: UnixMs) -> UnixMs {
+        now.after(self.kept())
+    }
+}
 
 /// How long the SQL stores remember an epoch: longer than any login takes.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -170,9 +232,8 @@ pub(crate) const NO_RENEWAL: Duration = Duration::MAX;
 pub enum Loaded {
     /// Nothing: never there, ended, or expired and reclaimed.
     Absent,
-    /// Nothing any more: within the last minute another session took its place, by a rotation or at a login, and the browser
-    /// that held it got that one's cookie.
-    Replaced,
+    /// Nothing but a trace of what became of it.
+    Trace(Trace),
     /// A record whose idle limit has run out and that is not reclaimed yet.
     Expired(Box<Record>),
     /// A record within its idle limit, as it was before this load.
@@ -203,8 +264,8 @@ pub enum Ended {
     Removed,
     /// There was none.
     Absent,
-    /// There was none any more: within the last minute [another took its place](Loaded::Replaced), and lives on.
-    Replaced,
+    /// There was none any more, but a trace of what became of it.
+    Trace(Trace),
 }
 
 /// An owner's revocation epoch.
@@ -286,6 +347,27 @@ impl Page {
 /// Where a page ended. Opaque to everybody but the store that made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
+
+impl Cursor {
+    /// The cursor of a page whose last session logged in at `started`, for stores that have no better one.
+    #[must_use]
+    pub fn behind(started: UnixMs, key: &SessionKey) -> Self {
+        Self(format!("{}-{}", started.as_millis(), String::from(*key)))
+    }
+
+    /// Where it points: sessions whose login and key are less than these come next. A cursor that [`Cursor::behind`] did not make may
+    /// come from a user; it points to the end of every list.
+    #[must_use]
+    pub fn place(&self) -> (UnixMs, SessionKey) {
+        let place = || {
+            let (started, key) = self.0.split_once('-')?;
+            let started = started.parse().ok().map(UnixMs::from_millis)?;
+            Some((started, SessionKey::try_from(key.to_owned()).ok()?))
+        };
+        let end = || SessionKey::from_parts(Bucket::from_number(0), [0; 32]);
+        place().unwrap_or_else(|| (UnixMs::default(), end()))
+    }
+}
 
 /// One page of a list.
 #[derive(Clone, Debug)]

@@ -37,6 +37,7 @@ pub mod records;
 pub mod revocation;
 pub mod rotation;
 mod scene;
+pub mod traces;
 pub mod values;
 
 use std::sync::Arc;
@@ -68,15 +69,29 @@ impl<G> Subject for (Arc<dyn Store>, G) {
     }
 }
 
+/// Whether a list of clauses, `[one, two]`, names this one.
+#[doc(hidden)]
+#[must_use]
+pub fn is_left_out(list: &str, clause: &str) -> bool {
+    list.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .any(|name| name == clause)
+}
+
 /// Makes a module `$name` with one test per clause of the store contract. `$fresh` is evaluated and awaited in each of
 /// them and gives an empty store, as a [`Subject`](crate::testing::contract::Subject).
+///
+/// A store that cannot keep a clause names it, behind `without`, and says in its documentation why:
+/// `store_contract!(odd, fresh(), without [names_may_be_any_text])`. Such a clause is not run.
 ///
 /// The [module](crate::testing::contract) has an example.
 #[macro_export]
 macro_rules! store_contract {
-    // The one list of clauses: module, then functions in it.
     ($name:ident, $fresh:expr $(,)?) => {
-        $crate::store_contract! { @tests $name, $fresh;
+        $crate::store_contract!($name, $fresh, without []);
+    };
+    // The one list of clauses: module, then functions in it.
+    ($name:ident, $fresh:expr, without $without:tt) => {
+        $crate::store_contract! { @tests $name, $fresh, $without;
             records {
                 a_store_that_is_there_answers_a_ping,
                 create_and_load_keep_every_field,
@@ -150,6 +165,14 @@ macro_rules! store_contract {
                 commits_and_loads_racing_an_end_bring_nothing_back,
                 of_an_end_and_a_rotation_at_once_one_finds_the_session,
             }
+            traces {
+                a_trace_is_kept_for_its_time,
+                a_trace_never_gives_way_to_a_lighter_one,
+                a_trace_under_a_live_session_shows_when_that_has_ended,
+                an_end_leaves_the_trace_that_it_is_to_leave,
+                giving_way_weighs_more_than_what_was_noted,
+                of_concurrent_traces_the_weightiest_stays,
+            }
             logins {
                 a_login_from_before_a_revocation_writes_and_ends_nothing,
                 a_login_ends_the_visitors_session_that_it_replaces,
@@ -184,7 +207,7 @@ macro_rules! store_contract {
             }
         }
     };
-    (@tests $name:ident, $fresh:expr; $($topic:ident { $($clause:ident,)* })*) => {
+    (@tests $name:ident, $fresh:expr, $without:tt; $($topic:ident { $($clause:ident,)* })*) => {
         mod $name {
             $(
                 mod $topic {
@@ -195,6 +218,10 @@ macro_rules! store_contract {
                     $(
                         #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
                         async fn $clause() {
+                            let without = stringify!($without);
+                            if $crate::testing::contract::is_left_out(without, stringify!($clause)) {
+                                return;
+                            }
                             let subject = $fresh.await;
                             let (store, guard) =
                                 $crate::testing::contract::Subject::split(subject);

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::lifecycle::{Delta, OwnerId, Record, UnixMs};
 use crate::store::{
     Admission, Admitted, Committed, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
-    StoreError, StoreFuture,
+    StoreError, StoreFuture, Trace,
 };
 use crate::token::SessionKey;
 
@@ -200,11 +200,24 @@ impl Store for SpyStore {
         &'a self,
         key: &'a SessionKey,
         owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
         self.call(
             "end",
-            Box::pin(async move { self.inner.end(key, owner, now).await }),
+            Box::pin(async move { self.inner.end(key, owner, trace, now).await }),
+        )
+    }
+
+    fn note<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Trace> {
+        self.call(
+            "note",
+            Box::pin(async move { self.inner.note(key, trace, now).await }),
         )
     }
 

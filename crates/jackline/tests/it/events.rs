@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, StatusCode};
 use jackline::cookie::{Keyring, SigningKey};
 use jackline::csrf::CsrfKeys;
 use jackline::engine::{Engine, Environment, Incoming};
+use jackline::store::LOGGED_OUT_KEPT;
 use jackline::store::memory::MemoryStore;
 use jackline::token::{Bucket, SessionToken};
 use jackline::{LazySession, Session, SessionError};
@@ -48,7 +49,7 @@ async fn every_transition_in_a_sessions_life_is_exactly_one_event() {
     browser.post("/logout").await;
     assert_eq!(log.events(), [""; 0], "there was nothing to end");
     replayed.post("/logout").await;
-    assert_eq!(log.events(), ["session_rejected/unknown"]);
+    assert_eq!(log.events(), ["session_rejected/logged_out"]);
     site.browser().log_in("bob").await;
     assert_eq!(log.events(), ["login_success", "session_created/login"]);
 }
@@ -102,6 +103,9 @@ async fn each_kind_of_bad_cookie_is_one_event_with_its_reason() {
     alice.post("/logout").await;
     log.events();
     alice.plant(&good);
+    alice.get("/me").await;
+    assert_eq!(log.events(), ["session_rejected/logged_out"]);
+    site.wait(LOGGED_OUT_KEPT);
     alice.get("/me").await;
     assert_eq!(log.events(), ["session_rejected/unknown"]);
     let mut bob = site.logged_in("bob").await;

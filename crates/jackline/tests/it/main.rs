@@ -18,6 +18,7 @@ mod startup;
 mod step_up;
 mod store_contract;
 mod store_encrypted;
+mod store_express;
 mod store_postgres;
 mod store_redis;
 mod store_sqlite;

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::routing::get;
 use http::Method;
 use jackline::lifecycle::Role;
+use jackline::store::LOGGED_OUT_KEPT;
 use jackline::{LazySession, Session, SessionError};
 use serde_json::json;
 
@@ -163,12 +164,19 @@ async fn a_write_that_lost_to_the_end_of_its_session_says_so_and_changes_nothing
 // Proves: J2, J10
 #[tokio::test]
 async fn a_read_that_lost_to_the_end_of_its_session_passes_and_sets_no_cookie() {
-    for ending in ENDINGS {
+    let elsewhere = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
+    for (ending, user_agent) in ENDINGS
+        .iter()
+        .flat_map(|ending| [(ending, None), (ending, Some(elsewhere))])
+    {
         let (site, gate) = slow_site(None);
         let mut alice = site.logged_in("alice").await;
         alice.submit("/set?theme=dark").await;
         site.wait(STEP);
-        let running = begin(&alice, &gate, "/slow-read").await;
+        let mut reading = alice.thief();
+        // A change that is not the application's: the session is at risk.
+        reading.user_agent = user_agent.unwrap_or(reading.user_agent);
+        let running = begin(&reading, &gate, "/slow-read").await;
         end_by(ending, &mut alice).await;
         if *ending == "revoke" {
             // Only somebody who has a new cookie can lose it.
@@ -758,6 +766,91 @@ async fn a_browser_that_never_got_the_cookie_of_its_login_is_a_visitor_again_aft
     site.wait(Duration::from_secs(61));
     let answer = unlucky.get("/views").await;
 
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.gives_cookie());
+}
+
+/// What a browser does while a request with a cookie that is dead by then is under way: it gets a visitor's session, and more.
+async fn from_a_dead_cookie_to_a_login(path: &str, between: &str, elsewhere: bool) {
+    let what = format!("{path}, {between}, elsewhere: {elsewhere}");
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await.hoarding();
+    site.wait(HOUR);
+    let running = begin(&alice, &gate, path).await;
+    let here = alice.site.clone();
+    if elsewhere {
+        alice.site = site.beside(|engine| engine);
+    }
+    let visit = alice.get("/views").await;
+    assert!(visit.gives_cookie(), "{what}: {visit:?}");
+    match between {
+        "rotate" => end_by("rotate", &mut alice).await,
+        "logout" => {
+            let answer = alice.post("/logout").await;
+            assert_eq!(answer.status, 200, "{what}: {answer:?}");
+        }
+        _ => {}
+    }
+    if between != "nothing" {
+        alice.log_in("alice").await;
+    }
+    alice.site = here;
+    site.wait(Duration::from_millis(3));
+    let answer = end(&gate, running).await;
+    alice.receive(&answer);
+    match between {
+        // A page sends several requests at once, and each is answered; only its removal would be wrong.
+        "nothing" => assert!(answer.keeps_cookie() || path == "/slow-write", "{what}"),
+        _ => {
+            assert!(answer.keeps_cookie(), "{what}: {answer:?}");
+            assert_eq!(alice.user().await.as_deref(), Some("alice"), "{what}");
+        }
+    }
+}
+
+// Proves: J10
+#[tokio::test]
+async fn a_request_with_a_dead_cookie_leaves_the_cookie_of_a_login_alone_that_came_after_a_visit() {
+    for path in ["/slow-read", "/slow-write"] {
+        for between in ["nothing", "login", "rotate", "logout"] {
+            for elsewhere in [false, true] {
+                from_a_dead_cookie_to_a_login(path, between, elsewhere).await;
+            }
+        }
+    }
+}
+
+// Proves: J10
+#[tokio::test]
+async fn a_request_sent_before_the_answer_to_a_logout_leaves_the_cookie_of_the_next_login_alone() {
+    let (site, gate) = slow_site(None);
+    let mut alice = site.logged_in("alice").await;
+    let mut late = alice.thief();
+    alice.post("/logout").await;
+    let running = begin(&late, &gate, "/slow-write").await;
+    alice.log_in("alice").await;
+    site.wait(Duration::from_secs(50));
+    let answer = end(&gate, running).await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert!(answer.keeps_cookie(), "{answer:?}");
+    late.receive(&answer);
+    assert_eq!(alice.user().await.as_deref(), Some("alice"));
+}
+
+// Proves: J10
+#[tokio::test]
+async fn a_browser_that_never_heard_of_its_logout_is_a_visitor_again_after_a_moment() {
+    let site = Site::new();
+    let mut alice = site.logged_in("alice").await;
+    let mut deaf = alice.thief();
+    alice.post("/logout").await;
+    let answer = deaf.get("/views").await;
+    assert_eq!(answer.status, 401, "the answer may be on its way");
+    assert!(answer.keeps_cookie(), "{answer:?}");
+    let answer = deaf.post("/logout").await;
+    assert_eq!(answer.status, 200, "nobody is logged in: {answer:?}");
+    site.wait(LOGGED_OUT_KEPT);
+    let answer = deaf.get("/views").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.gives_cookie());
 }

@@ -15,7 +15,7 @@ use jackline::lifecycle::{Delta, Identity, OwnerId, Policy, Record, Role, Sessio
 use jackline::origin::Origin;
 use jackline::store::postgres::{PostgresOpenError, PostgresOptions, PostgresStore};
 use jackline::store::{
-    Admission, Admitted, Committed, Epoch, Loaded, Page, Replaced, Store, StoreError,
+    Admission, Admitted, Committed, Epoch, Loaded, Page, Replaced, Store, StoreError, Trace,
 };
 use jackline::token::{Bucket, SessionKey, SessionToken};
 use serde_json::value::RawValue;
@@ -120,7 +120,7 @@ async fn every_step_is_one_statement() {
     one("login that prunes");
     store.list(&alice, Page::first(), now).await.unwrap();
     one("list");
-    store.end(&third, Some(&alice), now).await.unwrap();
+    store.end(&third, Some(&alice), None, now).await.unwrap();
     one("end");
     store.end_all(&alice, None, now).await.unwrap();
     one("end all");
@@ -255,7 +255,7 @@ async fn what_has_run_out_is_reclaimed_past_a_locked_row_and_an_epoch_is_forgott
     let (old, new) = (visitor_key(0), visitor_key(10));
     let delta = Delta::default();
     store.rotate(&old, &new, None, &delta, now).await.unwrap();
-    let notes = "SELECT count(*) FROM jackline.replaced";
+    let notes = "SELECT count(*) FROM jackline.traces";
     assert_eq!(postgres.count(notes).await, 1);
     assert_eq!(store.reclaim(100, now).await.unwrap(), 0);
     assert_ne!(store.epoch(&alice, now).await.unwrap(), Epoch(0));
@@ -432,7 +432,7 @@ async fn logins_that_end_each_others_sessions_do_not_deadlock() {
     }
     for gone in [&hers, &his] {
         let loaded = postgres.store.load(gone, MINUTE, now).await.unwrap();
-        assert_eq!(loaded, Loaded::Replaced);
+        assert_eq!(loaded, Loaded::Trace(Trace::Replaced));
     }
 }
 

@@ -20,7 +20,7 @@ use jackline::origin::Origin;
 use jackline::store::redis::{RedisOptions, RedisStore};
 use jackline::store::{
     Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Loaded, Page, Replaced,
-    Store, StoreError,
+    Store, StoreError, Trace,
 };
 use jackline::token::{Bucket, SessionKey, SessionToken};
 use redis::aio::MultiplexedConnection;
@@ -123,12 +123,12 @@ async fn an_owner_whose_sessions_have_ended_leaves_nothing_that_stays_for_ever()
         (&first, Ended::Absent),
         (&rotated, Ended::Removed),
     ] {
-        let ended = redis.store.end(key, Some(&alice), now).await.unwrap();
+        let ended = redis.store.end(key, Some(&alice), None, now).await.unwrap();
         assert_eq!(ended, expected);
     }
     let left = redis.keys("*").await;
     assert_eq!(left.len(), 1, "{left:?}");
-    assert!(left[0].starts_with("sess-moved:"), "{left:?}");
+    assert!(left[0].starts_with("sess-trace:"), "{left:?}");
     let ttl: i64 = redis.ask(&["PTTL", &left[0]]).await;
     assert!((50_000..=60_000).contains(&ttl), "{ttl}");
     let _: i64 = redis.ask(&["DEL", &left[0]]).await;
@@ -263,7 +263,7 @@ async fn a_login_replaces_a_visitors_session_and_may_carry_its_data_as_it_is_by_
     assert_eq!(kept.owner(), Some(&alice));
     assert_eq!(
         redis.store.load(&visitor, MINUTE, now).await.unwrap(),
-        Loaded::Replaced
+        Loaded::Trace(Trace::Replaced)
     );
 
     // Another user logs in over it: the session goes, and its entry in the index of the first user with it.
@@ -400,7 +400,7 @@ async fn every_method_is_one_round_trip() {
             .unwrap();
         let listed = store.list(&alice, Page::first(), now).await.unwrap();
         assert_eq!(listed.sessions.len(), 1);
-        store.end(&rotated, Some(&alice), now).await.unwrap();
+        store.end(&rotated, Some(&alice), None, now).await.unwrap();
         store.end_all(&alice, None, now).await.unwrap();
         store.ping().await.unwrap();
         if round == 1 {

@@ -11,7 +11,7 @@ use jackline::lifecycle::{
 use jackline::origin::Origin;
 use jackline::store::sqlite::{SqliteOpenError, SqliteStore};
 use jackline::store::{
-    Admission, Admitted, Committed, Durability, Epoch, Loaded, Store, StoreError,
+    Admission, Admitted, Committed, Durability, Epoch, Loaded, Store, StoreError, Trace,
 };
 use jackline::token::{Bucket, SessionKey, SessionToken};
 use rusqlite::Connection;
@@ -106,12 +106,12 @@ async fn what_one_process_ends_is_gone_for_the_other_at_once() {
         one.create(&key(n), &visitor()).await.unwrap();
         assert!(data(&two, &key(n)).await.is_empty());
     }
-    one.end(&key(1), None, now()).await.unwrap();
+    one.end(&key(1), None, None, now()).await.unwrap();
     let delta = increment("n");
     one.rotate(&key(2), &key(3), None, &delta, now())
         .await
         .unwrap();
-    for (n, trace) in [(1, Loaded::Absent), (2, Loaded::Replaced)] {
+    for (n, trace) in [(1, Loaded::Absent), (2, Loaded::Trace(Trace::Replaced))] {
         assert_eq!(two.load(&key(n), STEP, now()).await.unwrap(), trace);
         assert_eq!(
             two.commit(&key(n), &delta, now()).await.unwrap(),

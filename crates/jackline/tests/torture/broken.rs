@@ -8,7 +8,7 @@ use jackline::lifecycle::{Delta, OwnerId, Record, SessionCap, UnixMs};
 use jackline::store::memory::MemoryStore;
 use jackline::store::{
     Admission, Admitted, Committed, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
-    StoreFuture,
+    StoreFuture, Trace,
 };
 use jackline::token::SessionKey;
 
@@ -111,7 +111,7 @@ impl Store for Broken {
     ) -> StoreFuture<'a, Loaded> {
         Box::pin(async move {
             let loaded = self.sound.load(key, step, now).await?;
-            if loaded == Loaded::Replaced && self.shows(Flaw::LeavesNoTrace) {
+            if loaded == Loaded::Trace(Trace::Replaced) && self.shows(Flaw::LeavesNoTrace) {
                 return Ok(Loaded::Absent);
             }
             Ok(loaded)
@@ -197,12 +197,22 @@ impl Store for Broken {
         &'a self,
         key: &'a SessionKey,
         owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
         if self.shows(Flaw::Resurrects) {
             return Box::pin(async { Ok(Ended::Removed) });
         }
-        self.sound.end(key, owner, now)
+        self.sound.end(key, owner, trace, now)
+    }
+
+    fn note<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Trace> {
+        self.sound.note(key, trace, now)
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, now: UnixMs) -> StoreFuture<'a, Epoch> {

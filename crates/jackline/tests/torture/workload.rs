@@ -10,7 +10,7 @@ use fastrand::Rng;
 use jackline::clock::{Clock as _, SystemClock};
 use jackline::lifecycle::{Delta, Identity, OwnerId, Policy, Record, Role, SessionCap};
 use jackline::store::{
-    Admission, Admitted, Committed, Ended, Epoch, Loaded, Page, Replaced, Store, StoreError,
+    Admission, Admitted, Committed, Ended, Epoch, Loaded, Page, Replaced, Store, StoreError, Trace,
 };
 use jackline::token::{Bucket, SessionKey};
 use serde_json::value::RawValue;
@@ -358,8 +358,10 @@ impl Client {
             {
                 Loaded::Live { record, .. } => Answer::Live(seen(&record)),
                 Loaded::Absent => Answer::Absent,
-                Loaded::Replaced => Answer::Replaced,
-                Loaded::Expired(_) => return Err(StoreError::Conflict),
+                Loaded::Trace(Trace::Replaced) => Answer::Replaced,
+                Loaded::Expired(_) | Loaded::Trace(Trace::StoodIn | Trace::LoggedOut) => {
+                    return Err(StoreError::Conflict);
+                }
             },
             Call::Commit(held, change) => {
                 let delta = self.delta(*change, number);
@@ -407,10 +409,13 @@ impl Client {
             }
             Call::End(held) => {
                 let owner = held.owner.map(owner_id);
-                match store.end(&held.key(), owner.as_ref(), now).await? {
+                match store.end(&held.key(), owner.as_ref(), None, now).await? {
                     Ended::Removed => Answer::Removed,
                     Ended::Absent => Answer::Absent,
-                    Ended::Replaced => Answer::Replaced,
+                    Ended::Trace(Trace::Replaced) => Answer::Replaced,
+                    Ended::Trace(Trace::StoodIn | Trace::LoggedOut) => {
+                        return Err(StoreError::Conflict);
+                    }
                 }
             }
             Call::Epoch(owner) => Answer::Epoch(store.epoch(&owner_id(*owner), now).await?.0),

@@ -160,7 +160,7 @@ fn a_store_that_encrypts_does_what_the_model_does() {
 #[test]
 fn a_model_that_does_otherwise_is_told_apart() {
     let runtime = Runtime::new().unwrap();
-    for flaw in [Flaw::NoTombstones, Flaw::RenewalRevives] {
+    for flaw in [Flaw::NoTraces, Flaw::RenewalRevives] {
         let difference = walk(&runtime, &memory(), Protocol::SOUND.with(flaw), 3000).unwrap_err();
         assert!(
             difference.contains("the model says"),

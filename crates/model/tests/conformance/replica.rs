@@ -12,7 +12,8 @@ use jackline::lifecycle::{
 };
 use jackline::origin::Origin;
 use jackline::store::{
-    Admission, Admitted, Committed, Ended, Epoch, Loaded, Page, REPLACED_KEPT, Replaced, Store,
+    Admission, Admitted, Committed, Ended, Epoch, LOGGED_OUT_KEPT, Loaded, Page, REPLACED_KEPT,
+    Replaced, Store, Trace,
 };
 use jackline::token::{Bucket, SessionKey, SessionToken};
 use jackline_model::keys::{Key, Keys};
@@ -21,8 +22,8 @@ use jackline_model::store::{Answer, CAP, Call, Slot};
 use jackline_model::world::{Event, State, World};
 use serde_json::value::to_raw_value;
 
-/// Shorter than tombstones stand, so that a session can run out before they do.
-const IDLE: Duration = Duration::from_secs(20);
+/// Shorter than traces are kept, so that a session can run out before they do.
+const IDLE: Duration = Duration::from_secs(3);
 const MS: Duration = Duration::from_millis(1);
 /// A renewal step that is never due: to look without touching.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
@@ -65,11 +66,11 @@ impl Replica {
                     replica.log_in(key, record.data).await;
                 }
                 Slot::Record(record) => {
-                    let visitor = replica.visitor(record.data);
+                    let visitor = replica.visitor(record.data, None);
                     let key = replica.name(key, None);
                     replica.store.create(&key, &visitor).await.unwrap();
                 }
-                Slot::Absent | Slot::Tombstone => {}
+                Slot::Absent | Slot::Trace(_) => {}
             }
         }
         replica.compare(state).await.unwrap();
@@ -92,12 +93,13 @@ impl Replica {
         }
         match event {
             Event::Expire(key) => self.pass(IDLE, before, Some(key)).await,
+            Event::Moment => self.pass(LOGGED_OUT_KEPT, before, None).await,
             Event::Minute => self.pass(REPLACED_KEPT, before, None).await,
             // A store may reclaim when it likes, and Redis does so by its own clock; the model goes on as if this one had.
             Event::Reclaim(key) => {
                 let key = self.name(key, None);
                 self.store
-                    .end(&key, Some(&self.alice), self.now)
+                    .end(&key, Some(&self.alice), None, self.now)
                     .await
                     .unwrap();
             }
@@ -122,8 +124,9 @@ impl Replica {
                 let found = store.load(&key, MS, now).await.unwrap();
                 same(plain(answer), self.loaded(found))
             }
-            Call::Create(key, data) => {
-                let (record, key) = (self.visitor(data), self.name(key, None));
+            Call::Create(key, data, dead) => {
+                let dead = dead.map(|key| self.name(key, None));
+                let (record, key) = (self.visitor(data, dead), self.name(key, None));
                 store.create(&key, &record).await.unwrap();
                 Ok(())
             }
@@ -174,13 +177,18 @@ impl Replica {
                 };
                 same(answer, admitted)
             }
-            Call::End(key) => {
-                let owner = owner(key);
+            Call::Note(key, trace) => {
                 let key = self.name(key, None);
-                let ended = match store.end(&key, owner, now).await.unwrap() {
+                let there = store.note(&key, real_trace(trace), now).await.unwrap();
+                same(answer, Answer::Trace(of_model(there)))
+            }
+            Call::End(key, trace) => {
+                let (owner, trace) = (owner(key), trace.map(real_trace));
+                let key = self.name(key, None);
+                let ended = match store.end(&key, owner, trace, now).await.unwrap() {
                     Ended::Removed => Answer::Done,
                     Ended::Absent => Answer::Absent,
-                    Ended::Replaced => Answer::Replaced,
+                    Ended::Trace(trace) => Answer::Trace(of_model(trace)),
                 };
                 same(answer, ended)
             }
@@ -236,7 +244,7 @@ impl Replica {
             };
             let expected = match state.store.slot(key) {
                 Slot::Absent => Answer::Absent,
-                Slot::Tombstone => Answer::Replaced,
+                Slot::Trace(trace) => Answer::Trace(trace),
                 Slot::Record(record) if record.expired => Answer::Expired(record),
                 Slot::Record(record) => Answer::Live(record),
             };
@@ -273,7 +281,7 @@ impl Replica {
     fn loaded(&self, found: Loaded) -> Answer {
         match found {
             Loaded::Absent => Answer::Absent,
-            Loaded::Replaced => Answer::Replaced,
+            Loaded::Trace(trace) => Answer::Trace(of_model(trace)),
             Loaded::Expired(record) => Answer::Expired(self.model(&record, true)),
             Loaded::Live { record, .. } => Answer::Live(self.model(&record, false)),
         }
@@ -294,11 +302,18 @@ impl Replica {
             started: 0,
             expired,
             data,
+            stands_in_for: record
+                .meta
+                .stands_in_for
+                // Nobody looks at it after so long.
+                .filter(|_| self.now.since(record.meta.created) < REPLACED_KEPT)
+                .and_then(|dead| self.models(vec![dead]).iter().next()),
         }
     }
 
-    fn visitor(&self, data: model::Data) -> Record {
+    fn visitor(&self, data: model::Data, dead: Option<SessionKey>) -> Record {
         let mut record = Record::visitor(&self.policy, Origin::default(), self.now);
+        record.meta.stands_in_for = dead;
         record.data = json(data);
         record
     }
@@ -321,6 +336,22 @@ impl Replica {
             replaces: None,
         };
         self.store.admit(&admission, self.now).await.unwrap();
+    }
+}
+
+fn real_trace(trace: model::Trace) -> Trace {
+    match trace {
+        model::Trace::StoodIn => Trace::StoodIn,
+        model::Trace::LoggedOut => Trace::LoggedOut,
+        model::Trace::Replaced => Trace::Replaced,
+    }
+}
+
+fn of_model(trace: Trace) -> model::Trace {
+    match trace {
+        Trace::StoodIn => model::Trace::StoodIn,
+        Trace::LoggedOut => model::Trace::LoggedOut,
+        Trace::Replaced => model::Trace::Replaced,
     }
 }
 

@@ -40,7 +40,7 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use self::keys::{EncryptionKey, EncryptionKeys};
 use super::{
     Admission, Admitted, Committed, Durability, Ended, Epoch, Listed, Loaded, NO_RENEWAL, Page,
-    Replaced, Store, StoreError, StoreFuture,
+    Replaced, Store, StoreError, StoreFuture, Trace,
 };
 use crate::lifecycle::{Data, Delta, DeltaError, OwnerId, Record, UnixMs};
 use crate::token::SessionKey;
@@ -97,7 +97,7 @@ impl EncryptedStore {
     async fn live(&self, key: &SessionKey, now: UnixMs) -> Result<Option<Record>, StoreError> {
         match self.inner.load(key, NO_RENEWAL, now).await? {
             Loaded::Live { record, .. } => self.opened(key, *record),
-            Loaded::Absent | Loaded::Replaced | Loaded::Expired(_) => Ok(None),
+            Loaded::Absent | Loaded::Trace(_) | Loaded::Expired(_) => Ok(None),
         }
     }
 
@@ -187,7 +187,7 @@ impl EncryptedStore {
                 Some(record) => Loaded::Expired(Box::new(record)),
                 None => Loaded::Absent,
             },
-            nothing @ (Loaded::Absent | Loaded::Replaced) => nothing,
+            nothing @ (Loaded::Absent | Loaded::Trace(_)) => nothing,
         })
     }
 
@@ -361,9 +361,19 @@ impl Store for EncryptedStore {
         &'a self,
         key: &'a SessionKey,
         owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
-        self.inner.end(key, owner, now)
+        self.inner.end(key, owner, trace, now)
+    }
+
+    fn note<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Trace> {
+        self.inner.note(key, trace, now)
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, now: UnixMs) -> StoreFuture<'a, Epoch> {

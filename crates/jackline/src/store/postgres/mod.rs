@@ -35,7 +35,7 @@ use self::tables::Sessions;
 use super::doubt::Doubt;
 use super::{
     Admission, Admitted, Committed, CorruptRecord, Cursor, Durability, EPOCH_KEPT, Ended, Epoch,
-    Listed, Loaded, Page, REPLACED_KEPT, Store, StoreError, StoreFuture,
+    Listed, Loaded, Page, Store, StoreError, StoreFuture, Trace,
 };
 use crate::lifecycle::{Delta, DeltaError, OwnerId, Record, SessionCap, UnixMs};
 use crate::postgres::{Failure, Link};
@@ -114,7 +114,6 @@ impl PostgresStore {
         let record = || row::record(&row, 1).map(Box::new);
         match row::get(&row, 0)? {
             "absent" => Ok(Loaded::Absent),
-            "replaced" => Ok(Loaded::Replaced),
             "expired" => Ok(Loaded::Expired(record()?)),
             "live" => Ok(Loaded::Live {
                 record: record()?,
@@ -124,7 +123,7 @@ impl PostgresStore {
                 record: record()?,
                 renewed: true,
             }),
-            _ => Err(Failure::Unexpected.into()),
+            left => Ok(Loaded::Trace(trace(left)?)),
         }
     }
 
@@ -137,7 +136,7 @@ impl PostgresStore {
         now: UnixMs,
     ) -> Result<Committed, StoreError> {
         let (key, new) = (key_bytes(key), key_bytes(new));
-        let (now, until) = (row::millis(now), row::millis(now.after(REPLACED_KEPT)));
+        let (now, until) = (row::millis(now), row::millis(Trace::Replaced.until(now)));
         let meta = delta.meta().map(super::codec::encode_meta);
         let changes = Changes::of(delta);
         let mut params: Vec<&(dyn ToSql + Sync)> = vec![&key, &new, &now, &until, &meta];
@@ -164,7 +163,7 @@ impl PostgresStore {
         let replaced = admission.replaces.as_ref();
         let carried = replaced.and_then(|replaced| replaced.carry);
         let replaced = replaced.map(|replaced| key_bytes(replaced.key));
-        let until = row::millis(now.after(REPLACED_KEPT));
+        let until = row::millis(Trace::Replaced.until(now));
         let (now, epoch) = (row::millis(now), row::integer(admission.epoch.0));
         let carry = carried.is_some();
         let changes = carried.map(Changes::of).unwrap_or_default();
@@ -193,14 +192,31 @@ impl PostgresStore {
         }
     }
 
-    async fn end(&self, key: &[u8], now: UnixMs) -> Result<Ended, StoreError> {
-        let row = self.one(|s| &s.end, &[&key, &row::millis(now)]).await?;
+    async fn end(&self, key: &[u8], left: Option<Trace>, now: UnixMs) -> Result<Ended, StoreError> {
+        let params: [&(dyn ToSql + Sync); 4] = [
+            &key,
+            &left.map(|left| i16::from(left.weight())),
+            &row::millis(now),
+            &left.map(|left| row::millis(left.until(now))),
+        ];
+        let row = self.one(|s| &s.end, &params).await?;
         match row::get(&row, 0)? {
             "removed" => Ok(Ended::Removed),
             "absent" => Ok(Ended::Absent),
-            "replaced" => Ok(Ended::Replaced),
-            _ => Err(Failure::Unexpected.into()),
+            left => Ok(Ended::Trace(trace(left)?)),
         }
+    }
+
+    async fn note(&self, key: &SessionKey, trace: Trace, now: UnixMs) -> Result<Trace, StoreError> {
+        let params: [&(dyn ToSql + Sync); 4] = [
+            &key_bytes(key),
+            &i16::from(trace.weight()),
+            &row::millis(now),
+            &row::millis(trace.until(now)),
+        ];
+        let row = self.one(|s| &s.note, &params).await?;
+        let weight: i16 = row::get(&row, 0)?;
+        Ok(Trace::of_weight(u8::try_from(weight).unwrap_or(0))?)
     }
 
     async fn epoch(&self, owner: &OwnerId) -> Result<Epoch, StoreError> {
@@ -210,10 +226,9 @@ impl PostgresStore {
     }
 
     async fn list(&self, owner: &OwnerId, page: Page, now: UnixMs) -> Result<Listed, StoreError> {
-        let (started, key) = match &page.after {
+        let (started, key) = match page.after.as_ref().map(Cursor::place) {
             None => (row::millis(UnixMs::MAX) + 1, Vec::new()),
-            // A cursor that this store did not make may come from a user: it leads to an empty page.
-            Some(cursor) => position(cursor).unwrap_or_default(),
+            Some((started, key)) => (row::millis(started), key_bytes(&key)),
         };
         // One more than asked for shows whether there is a next page.
         let limit = i64::from(page.limit) + 1;
@@ -233,7 +248,7 @@ impl PostgresStore {
         let next = sessions
             .last()
             .filter(|_| rows.len() > page.limit as usize)
-            .map(|(key, record)| cursor(record.meta.started, key));
+            .map(|(key, record)| Cursor::behind(record.meta.started, key));
         Ok(Listed { sessions, next })
     }
 
@@ -265,7 +280,7 @@ impl PostgresStore {
     async fn ping(&self) -> Result<(), StoreError> {
         let Some(failed) = self.doubt.pending() else {
             // Ends a session that cannot be: the server refuses that when it takes no writes, and otherwise does nothing.
-            return self.end(&[], UnixMs::default()).await.map(drop);
+            return self.end(&[], None, UnixMs::default()).await.map(drop);
         };
         self.one(|s| &s.probe, &[]).await?;
         self.doubt.settle(failed);
@@ -321,25 +336,10 @@ fn refusal(answer: &str) -> StoreError {
     }
 }
 
-fn cursor(started: UnixMs, key: &SessionKey) -> Cursor {
-    let digits: String = key_bytes(key)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Cursor(format!("{}-{digits}", started.as_millis()))
-}
-
-fn position(Cursor(text): &Cursor) -> Option<(i64, Vec<u8>)> {
-    let (started, digits) = text.split_once('-')?;
-    let bytes = digits.as_bytes().chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).ok()?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    let started = started
-        .parse::<i64>()
-        .ok()
-        .filter(|started| (0..=row::millis(UnixMs::MAX)).contains(started))?;
-    Some((started, bytes.collect::<Option<_>>()?))
+/// What is left of a key, by its weight.
+fn trace(weight: &str) -> Result<Trace, StoreError> {
+    let weight = weight.parse().map_err(|_| Failure::Unexpected)?;
+    Ok(Trace::of_weight(weight)?)
 }
 
 impl fmt::Debug for PostgresStore {
@@ -404,9 +404,19 @@ impl Store for PostgresStore {
         &'a self,
         key: &'a SessionKey,
         _owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
-        Box::pin(async move { self.end(&key_bytes(key), now).await })
+        Box::pin(async move { self.end(&key_bytes(key), trace, now).await })
+    }
+
+    fn note<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Trace> {
+        Box::pin(self.note(key, trace, now))
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, _now: UnixMs) -> StoreFuture<'a, Epoch> {

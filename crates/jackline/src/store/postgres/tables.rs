@@ -11,6 +11,7 @@ pub(super) struct Sessions {
     pub(super) change: Statement,
     pub(super) admit: Statement,
     pub(super) end: Statement,
+    pub(super) note: Statement,
     pub(super) epoch: Statement,
     pub(super) list: Statement,
     pub(super) end_all: Statement,
@@ -19,13 +20,13 @@ pub(super) struct Sessions {
 }
 
 impl Tables for Sessions {
-    const NAMES: &'static [&'static str] = &["sessions", "owners", "replaced"];
+    const NAMES: &'static [&'static str] = &["sessions", "owners", "traces"];
     const MIGRATIONS: &'static [&'static str] = &[include_str!("migrations/0001_sessions.sql")];
 
     /// All of them, in one round trip.
     async fn prepare(client: &Client, schema: &Schema) -> Result<Self, Error> {
         let prepare = async |sql| client.prepare(&schema.put_into(sql)).await;
-        let (create, load, change, admit, end, epoch, list, end_all, reclaim, probe) = tokio::try_join!(
+        let (create, load, change, admit, end, note, epoch, list, end_all, reclaim, probe) = tokio::try_join!(
             prepare("SELECT jackline.insert_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
             prepare("SELECT * FROM jackline.load($1, $2, $3)"),
             prepare("SELECT * FROM jackline.change($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
@@ -33,7 +34,8 @@ impl Tables for Sessions {
                 "SELECT * FROM jackline.admit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
                  $16, $17, $18, $19, $20, $21, $22, $23)"
             ),
-            prepare("SELECT jackline.end_session($1, $2)"),
+            prepare("SELECT jackline.end_session($1, $2, $3, $4)"),
+            prepare("SELECT jackline.note($1, $2, $3, $4)"),
             prepare("SELECT epoch FROM jackline.owners WHERE owner = $1"),
             prepare(
                 "SELECT key, seen, idle, ends, version, meta, member_names, member_values FROM jackline.sessions \
@@ -50,6 +52,7 @@ impl Tables for Sessions {
             change,
             admit,
             end,
+            note,
             epoch,
             list,
             end_all,

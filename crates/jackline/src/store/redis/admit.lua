@@ -1,9 +1,9 @@
--- KEYS: session, index, epoch, [replaced session, note that it was replaced, [its index]]
+-- KEYS: session, index, epoch, [replaced session, its trace, [its index]]
 -- ARGV: now, epoch, at the cap (`prune`, `refuse` or `allow`), cap, line, member, started, prefix of the owner's session
 -- keys, replaced member or '', [data part of a delta, if the data moves along]
 --
 -- Decides first and writes then, so that whatever stops it, stops it before the first write.
-local session, index, epoch, replaced, note, replaced_index = unpack(KEYS)
+local session, index, epoch, replaced, replaced_trace, replaced_index = unpack(KEYS)
 local now, at_cap, cap, line, member = tonumber(ARGV[1]), ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local started, prefix, replaced_member = ARGV[7], ARGV[8], ARGV[9]
 
@@ -64,7 +64,7 @@ redis.call('SET', session, line, 'PX', string.format('%.0f', idle_deadline(recor
 enter(index, started, member, record, now)
 if replaced then
   redis.call('DEL', replaced)
-  note_replaced(note, now)
+  note_replaced(replaced_trace, now)
   leave(index, replaced_member)
   if replaced_index then
     leave(replaced_index, replaced_member)

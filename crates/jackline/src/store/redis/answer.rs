@@ -4,7 +4,7 @@ use redis::Value;
 
 use super::link::Failure;
 use crate::lifecycle::DeltaError;
-use crate::store::{Committed, CorruptRecord, StoreError};
+use crate::store::{Committed, CorruptRecord, StoreError, Trace};
 
 /// What a script answers: a word and what belongs to it.
 pub(super) struct Answer(Vec<Vec<u8>>);
@@ -38,6 +38,16 @@ impl Answer {
                 })
             }
             b"gone" => Ok(Committed::Gone),
+            _ => Err(self.refusal()),
+        }
+    }
+
+    /// What is left of a key that has no session.
+    pub(super) fn trace(&self) -> Result<Trace, StoreError> {
+        match self.word() {
+            weight if weight.len() == 1 && weight[0].is_ascii_digit() => {
+                Ok(Trace::of_weight(weight[0] - b'0')?)
+            }
             _ => Err(self.refusal()),
         }
     }

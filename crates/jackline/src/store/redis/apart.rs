@@ -57,7 +57,9 @@ impl RedisStore {
         }
         if let Err(error) = self.give_way(admission, replaced, version, now).await {
             // Nobody will learn of the new session. If it cannot be ended now, it runs out.
-            let _ = self.end(admission.key, Some(admission.owner), now).await;
+            let _ = self
+                .end(admission.key, Some(admission.owner), None, now)
+                .await;
             return Err(error);
         }
         Ok(admitted)
@@ -107,7 +109,7 @@ impl RedisStore {
             .give_way
             .call()
             .key(self.names.session(replaced.key))
-            .key(self.names.moved(replaced.key));
+            .key(self.names.trace(replaced.key));
         if let Some(owner) = replaced.owner {
             call = call.key(self.names.index(owner));
         }
@@ -134,7 +136,7 @@ impl RedisStore {
         // It is not renewed: a session does not live longer for what it hands over.
         let was = match self.load(replaced.key, Duration::MAX, now).await? {
             Loaded::Live { record, .. } => Some(*record),
-            Loaded::Absent | Loaded::Replaced | Loaded::Expired(_) => None,
+            Loaded::Absent | Loaded::Trace(_) | Loaded::Expired(_) => None,
         };
         moved(was, delta)
     }

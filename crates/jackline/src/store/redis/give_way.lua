@@ -1,4 +1,4 @@
--- KEYS: session, note that it was replaced, [its index] · ARGV: member, now, [version that it has, or '' if it is not live]
+-- KEYS: session, its trace, [its index] · ARGV: member, now, [version that it has, or '' if it is not live]
 --
 -- The second step of a login whose two sessions lie apart: the replaced one ends, whatever it is; or, if a version is given,
 -- only as long as it is still that. Says what it was, if it was live.
@@ -14,7 +14,7 @@ if ARGV[3] then
     return { 'changed' }
   end
 end
--- Not refused when memory is full, and makes room for the note.
+-- Not refused when memory is full, and makes room for the trace.
 redis.call('DEL', KEYS[1])
 note_replaced(KEYS[2], now)
 if KEYS[3] then

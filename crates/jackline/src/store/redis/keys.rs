@@ -7,7 +7,7 @@
 //! | `sess:{AbC}<digest>` | a session, as one line |
 //! | `sess-owner:{AbC}<digest of the owner>` | the owner's index: a sorted set of session digests, by login |
 //! | `sess-epoch:{AbC}<digest of the owner>` | the owner's revocation epoch, for an hour |
-//! | `sess-moved:{AbC}<digest>` | for a minute: that this session gave way to another |
+//! | `sess-trace:{AbC}<digest>` | for a minute: what became of this session |
 //! | `sess-ping:{AAA}` | proof, for a second, that a write is taken |
 //!
 //! `KEYS sess:*` shows sessions and nothing else. Every name runs out by itself.
@@ -44,9 +44,9 @@ impl Names {
         self.sessions_in(key.bucket()) + &member(key)
     }
 
-    /// The note that a session gave way to another.
-    pub(super) fn moved(&self, key: &SessionKey) -> String {
-        self.beside("moved", key.bucket(), &member(key))
+    /// What is left of a session.
+    pub(super) fn trace(&self, key: &SessionKey) -> String {
+        self.beside("trace", key.bucket(), &member(key))
     }
 
     /// What comes before the member in the name of every session of a bucket.
@@ -77,9 +77,18 @@ impl Names {
         ["owner", "epoch"].map(|kind| self.beside(kind, bucket, ""))
     }
 
+    /// For a minute: that a session that is shared with Express has ended.
+    pub(super) fn grave(&self, key: &SessionKey) -> String {
+        self.beside("ended", key.bucket(), &member(key))
+    }
+
+    /// The name of a session that is shared with Express, as connect-redis has it.
+    pub(super) fn shared(&self, sid: &str) -> String {
+        format!("{}{sid}", self.prefix)
+    }
+
     fn of_owner(&self, kind: &str, owner: &OwnerId) -> String {
-        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(owner.as_str()));
-        self.beside(kind, Bucket::of(owner), &digest)
+        format!("{}-{kind}:{}", self.stem(), owner_tag(owner))
     }
 
     fn beside(&self, kind: &str, bucket: Bucket, digest: &str) -> String {
@@ -90,6 +99,12 @@ impl Names {
     pub(super) fn stem(&self) -> &str {
         &self.prefix[..self.prefix.len() - 1]
     }
+}
+
+/// How the names of everything that is an owner's end.
+pub(super) fn owner_tag(owner: &OwnerId) -> String {
+    let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(owner.as_str()));
+    format!("{{{}}}{digest}", tag(Bucket::of(owner)))
 }
 
 /// A session's name in its owner's index.
@@ -130,19 +145,19 @@ mod tests {
             rest.split_once('}').unwrap().0.to_owned()
         };
         let session = names.session(&key);
-        let (index, epoch, moved) = (
+        let (index, epoch, trace) = (
             names.index(&owner()),
             names.epoch(&owner()),
-            names.moved(&key),
+            names.trace(&key),
         );
         assert!(session.starts_with("sess:{"), "{session}");
         assert_eq!(session.len(), "sess:{AbC}".len() + 43);
         assert_eq!(tag(&session), tag(&index));
         assert_eq!(tag(&session), tag(&epoch));
-        assert_eq!(tag(&session), tag(&moved));
+        assert_eq!(tag(&session), tag(&trace));
         let ping = names.ping(Bucket::of(&owner()));
         assert_eq!(tag(&session), tag(&ping));
-        for other in [index, epoch, moved, ping] {
+        for other in [index, epoch, trace, ping] {
             assert!(!other.starts_with("sess:"), "{other}");
             assert!(!other.contains("user-1001"), "{other}");
         }

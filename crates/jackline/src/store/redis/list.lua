@@ -31,8 +31,7 @@ while true do
         break
       end
       budget = budget - 1
-      local line = redis.call('GET', prefix .. member)
-      local record = line and read(line)
+      local line, record = look(prefix .. member, now, index)
       if not line then
         stale[#stale + 1] = member
       elseif not record then

@@ -1,10 +1,10 @@
--- KEYS: session · ARGV: now, step, note that it was replaced
+-- KEYS: session · ARGV: now, step, name of its trace
 --
--- The note is no key, though it lies beside one: while a slot of a cluster moves, a script is put off of which one key is
+-- The trace is no key, though it lies beside one: while a slot of a cluster moves, a script is put off of which one key is
 -- there and another is not.
 local line = redis.call('GET', KEYS[1])
 if not line then
-  return { is_replaced(ARGV[3], tonumber(ARGV[1])) and 'replaced' or 'absent' }
+  return { trace(weight_of(ARGV[3], tonumber(ARGV[1]))) }
 end
 local now, step = tonumber(ARGV[1]), tonumber(ARGV[2])
 local record = read(line)

@@ -27,6 +27,7 @@ mod answer;
 mod apart;
 mod cluster;
 mod dial;
+pub mod express;
 mod keys;
 mod link;
 mod open;
@@ -51,7 +52,7 @@ use self::servers::Servers;
 use super::codec::line;
 use super::{
     Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
-    StoreError, StoreFuture,
+    StoreError, StoreFuture, Trace,
 };
 use crate::lifecycle::{Delta, OwnerId, Record, SessionCap, UnixMs};
 use crate::token::{Bucket, SessionKey};
@@ -204,7 +205,7 @@ impl RedisStore {
             .key(self.names.session(key))
             .number(now.as_millis())
             .number(whole_millis(step))
-            .arg(self.names.moved(key));
+            .arg(self.names.trace(key));
         let answer = self.run(call).await?;
         let record = || -> Result<_, StoreError> {
             let line = answer.rest().first().ok_or_else(unexpected)?;
@@ -212,7 +213,6 @@ impl RedisStore {
         };
         match answer.word() {
             b"absent" => Ok(Loaded::Absent),
-            b"replaced" => Ok(Loaded::Replaced),
             b"expired" => Ok(Loaded::Expired(record()?)),
             b"live" => Ok(Loaded::Live {
                 record: record()?,
@@ -222,7 +222,7 @@ impl RedisStore {
                 record: record()?,
                 renewed: true,
             }),
-            _ => Err(answer.refusal()),
+            _ => Ok(Loaded::Trace(answer.trace()?)),
         }
     }
 
@@ -255,7 +255,7 @@ impl RedisStore {
             .call()
             .key(self.names.session(old))
             .key(self.names.session(new))
-            .key(self.names.moved(old));
+            .key(self.names.trace(old));
         if let Some(owner) = owner {
             call = call.key(self.index_for(new, owner)?);
         }
@@ -299,7 +299,7 @@ impl RedisStore {
         if let Some(replaced) = &admission.replaces {
             call = call
                 .key(self.names.session(replaced.key))
-                .key(self.names.moved(replaced.key));
+                .key(self.names.trace(replaced.key));
             if let Some(other) = replaced.owner.filter(|other| other != owner) {
                 call = call.key(self.names.index(other));
             }
@@ -343,6 +343,7 @@ impl RedisStore {
         &self,
         key: &SessionKey,
         owner: Option<&OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> Result<Ended, StoreError> {
         let mut call = self
@@ -350,16 +351,32 @@ impl RedisStore {
             .end
             .call()
             .key(self.names.session(key))
-            .key(self.names.moved(key));
+            .key(self.names.trace(key));
         if let Some(owner) = owner {
             call = call.key(self.names.index(owner));
         }
-        let call = call.arg(member(key)).number(now.as_millis());
+        let mut call = call.arg(member(key)).number(now.as_millis());
+        if let Some(trace) = trace {
+            call = with_trace(call, trace);
+        }
         let answer = self.run(call).await?;
         match answer.word() {
             b"removed" => Ok(Ended::Removed),
             b"absent" => Ok(Ended::Absent),
-            b"replaced" => Ok(Ended::Replaced),
+            _ => Ok(Ended::Trace(answer.trace()?)),
+        }
+    }
+
+    async fn note(&self, key: &SessionKey, trace: Trace, now: UnixMs) -> Result<Trace, StoreError> {
+        let call = self
+            .scripts
+            .note
+            .call()
+            .key(self.names.trace(key))
+            .number(now.as_millis());
+        let answer = self.run(with_trace(call, trace)).await?;
+        match (answer.word(), answer.rest()) {
+            (b"noted", [weight]) => Ok(Trace::of_weight(number(weight)?)?),
             _ => Err(answer.refusal()),
         }
     }
@@ -515,9 +532,19 @@ impl Store for RedisStore {
         &'a self,
         key: &'a SessionKey,
         owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
-        Box::pin(self.end(key, owner, now))
+        Box::pin(self.end(key, owner, trace, now))
+    }
+
+    fn note<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Trace> {
+        Box::pin(self.note(key, trace, now))
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, _now: UnixMs) -> StoreFuture<'a, Epoch> {
@@ -549,6 +576,12 @@ impl Store for RedisStore {
 /// Whole milliseconds, rounded up: a time in whole milliseconds reaches `duration` when it reaches this.
 fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+/// Adds what `note` of `trace.lua` is told.
+fn with_trace(call: Call<'_>, trace: Trace) -> Call<'_> {
+    call.number(trace.weight().into())
+        .number(whole_millis(trace.kept()))
 }
 
 fn cursor_parts<'a>(owner: &OwnerId, cursor: &'a str) -> Option<(&'a str, &'a str)> {

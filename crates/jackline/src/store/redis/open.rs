@@ -93,6 +93,11 @@ impl RedisOptions {
         self
     }
 
+    /// How long any call may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.response_timeout
+    }
+
     /// As whom sentinels are asked. The user of the URL is the servers'. Default: nobody.
     #[must_use]
     pub fn sentinel_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
@@ -261,6 +266,23 @@ pub enum RedisOpenError {
         /// Its version.
         version: String,
     },
+    /// Express's ids have no hash tag.
+    #[error(
+        "sessions that are shared with Express cannot be kept in a Redis Cluster, which would scatter what one step has to \
+         reach; use one server, or Sentinel"
+    )]
+    ExpressCluster,
+    /// The mapping of members will not do.
+    #[error(
+        "the members of Express's sessions that say who is logged in must have four different names, none of which Express \
+         uses itself"
+    )]
+    ExpressMapping,
+    /// The user may not ask for the time.
+    #[error(
+        "Redis does not let its user run time, which sessions that are shared with Express need; give it the right +time too"
+    )]
+    ExpressClock,
 }
 
 /// Everything that a store needs.
@@ -456,7 +478,9 @@ fn look_at(info: &str, mode: &str, at: String) -> Result<(), RedisOpenError> {
         let version = version.to_owned();
         return Err(RedisOpenError::TooOld { at, version });
     }
-    if let Some(other) = value("redis_mode")
+    // Valkey calls it so.
+    let mode_there = value("redis_mode").or_else(|| value("server_mode"));
+    if let Some(other) = mode_there
         && other != mode
     {
         let (what, scheme) = match other {
@@ -503,6 +527,20 @@ mod tests {
         );
         for fine in ["6.2.0", "7.0.15", "8.2.1", "unstable"] {
             look_at(&format!("redis_version:{fine}\r\n"), "standalone", at()).unwrap();
+        }
+    }
+
+    // Proves: J11
+    #[test]
+    fn a_server_that_plays_another_part_is_refused_whether_it_is_redis_or_valkey() {
+        for member in ["redis_mode", "server_mode"] {
+            for part in ["standalone", "cluster", "sentinel"] {
+                for asked in ["standalone", "cluster"] {
+                    let info = format!("redis_version:7.2.4\r\n{member}:{part}\r\n");
+                    let seen = look_at(&info, asked, "cache:6379".to_owned());
+                    assert_eq!(seen.is_ok(), part == asked, "{member}:{part}, {asked}");
+                }
+            }
         }
     }
 }

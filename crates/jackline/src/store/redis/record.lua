@@ -29,6 +29,12 @@ local function read(line)
   return record
 end
 
+-- The line under a name and what it says; nil twice if there is none.
+local function look(name)
+  local line = redis.call('GET', name)
+  return line, line and read(line)
+end
+
 -- When its idle limit runs out. From that moment on it is expired.
 local function idle_deadline(record)
   return math.min(record.seen + record.idle, LATEST)

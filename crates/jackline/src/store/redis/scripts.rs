@@ -13,15 +13,16 @@ use crate::store::codec::encode_meta;
 /// A script and the SHA-1 that Redis knows it by.
 #[derive(Debug)]
 pub(super) struct Script {
-    code: &'static str,
+    code: String,
     sha: String,
 }
 
 impl Script {
-    pub(super) fn new(code: &'static str) -> Self {
+    pub(super) fn new(code: impl Into<String>) -> Self {
+        let code = code.into();
         Self {
+            sha: redis::Script::new(&code).get_hash().to_owned(),
             code,
-            sha: redis::Script::new(code).get_hash().to_owned(),
         }
     }
 
@@ -71,7 +72,7 @@ impl Call<'_> {
 
     /// Brings the script along, for a Redis that has just started. It keeps it from then on.
     pub(super) fn in_full(&self) -> Cmd {
-        self.command("EVAL", self.script.code)
+        self.command("EVAL", &self.script.code)
     }
 
     fn command(&self, verb: &str, script: &str) -> Cmd {
@@ -96,6 +97,7 @@ pub(super) struct Scripts {
     pub(super) commit: Script,
     pub(super) rotate: Script,
     pub(super) admit: Script,
+    pub(super) note: Script,
     pub(super) end: Script,
     pub(super) give_way: Script,
     pub(super) end_all: Script,
@@ -114,14 +116,14 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             create: script!("record.lua", "index.lua", "create.lua"),
-            load: script!("record.lua", "replaced.lua", "load.lua"),
+            load: script!("record.lua", "trace.lua", "load.lua"),
             commit: script!("record.lua", "splice.lua", "apply.lua", "commit.lua"),
             rotate: script!(
                 "record.lua",
                 "splice.lua",
                 "apply.lua",
                 "index.lua",
-                "replaced.lua",
+                "trace.lua",
                 "rotate.lua"
             ),
             admit: script!(
@@ -129,11 +131,12 @@ impl Scripts {
                 "splice.lua",
                 "apply.lua",
                 "index.lua",
-                "replaced.lua",
+                "trace.lua",
                 "admit.lua"
             ),
-            end: script!("index.lua", "replaced.lua", "end.lua"),
-            give_way: script!("record.lua", "index.lua", "replaced.lua", "give_way.lua"),
+            note: script!("trace.lua", "note.lua"),
+            end: script!("index.lua", "trace.lua", "end.lua"),
+            give_way: script!("record.lua", "index.lua", "trace.lua", "give_way.lua"),
             end_all: script!("end_all.lua"),
             list: script!("record.lua", "list.lua"),
             sample: script!("sample.lua"),

@@ -139,56 +139,77 @@ local function counter(text)
   return number
 end
 
--- args[at] is '1' if everything goes first, args[at + 1] the most bytes that the result may measure, and then follow the
--- operations: `set` name value, `remove` name, `add` name summand summand. Names and values are JSON text; a summand comes
--- in two parts, either of which a double holds exactly.
+-- The text of an object: of all members, or of those that `wanted` names.
+local function text_of(members, wanted)
+  local parts = {}
+  for place = 1, members.count do
+    local token = members.tokens[place]
+    if token and (not wanted or wanted(decoded(token))) then
+      parts[#parts + 1] = token .. ':' .. members.values[place]
+    end
+  end
+  return '{' .. table.concat(parts, ',') .. '}'
+end
+
+-- Takes a member away.
+local function drop(members, name)
+  local place = members.place[name]
+  if place then
+    members.place[name] = nil
+    members.tokens[place] = false
+  end
+end
+
+-- Carries out the operations that begin at args[at]: `set` name value, `remove` name, `add` name summand summand. Names and
+-- values are JSON text; a summand comes in two parts, either of which a double holds exactly.
 --
--- Returns the new text and the new values of the counters, or nil and why not.
+-- Returns the new values of the counters, or nil and why not; then the members are of no use any more.
+local function change(members, args, at)
+  local counters = {}
+  while args[at] do
+    local op, token = args[at], args[at + 1]
+    local name = decoded(token)
+    if op == 'set' then
+      put(members, name, token, args[at + 2])
+      at = at + 3
+    elseif op == 'remove' then
+      drop(members, name)
+      at = at + 2
+    else
+      local place = members.place[name]
+      local number, reason = counter(place and members.values[place] or '0')
+      if not number then
+        return nil, reason
+      end
+      local sum = number + tonumber(args[at + 2]) + tonumber(args[at + 3])
+      if math.abs(sum) > MAX_COUNTER then
+        return nil, 'out of range'
+      end
+      sum = string.format('%.0f', sum)
+      put(members, name, token, sum)
+      counters[#counters + 1] = sum
+      at = at + 4
+    end
+  end
+  return counters
+end
+
+-- args[at] is '1' if everything goes first, args[at + 1] the most bytes that the result may measure, and then follow the
+-- operations. Returns the new text and the new values of the counters, or nil and why not.
 local function splice(text, args, at)
   local clear, most = args[at] == '1', tonumber(args[at + 1])
-  at = at + 2
   local counters = {}
-  if clear or args[at] then
+  if clear or args[at + 2] then
     local members = clear and no_members() or members_of(text)
     if not members then
       return nil, 'corrupt'
     end
-    while args[at] do
-      local op, token = args[at], args[at + 1]
-      local name = decoded(token)
-      if op == 'set' then
-        put(members, name, token, args[at + 2])
-        at = at + 3
-      elseif op == 'remove' then
-        local place = members.place[name]
-        if place then
-          members.place[name] = nil
-          members.tokens[place] = false
-        end
-        at = at + 2
-      else
-        local place = members.place[name]
-        local number, reason = counter(place and members.values[place] or '0')
-        if not number then
-          return nil, reason
-        end
-        local sum = number + tonumber(args[at + 2]) + tonumber(args[at + 3])
-        if math.abs(sum) > MAX_COUNTER then
-          return nil, 'out of range'
-        end
-        sum = string.format('%.0f', sum)
-        put(members, name, token, sum)
-        counters[#counters + 1] = sum
-        at = at + 4
-      end
+    local reason
+    counters, reason = change(members, args, at + 2)
+    if not counters then
+      return nil, reason
     end
-    local parts = {}
-    for place = 1, members.count do
-      if members.tokens[place] then
-        parts[#parts + 1] = members.tokens[place] .. ':' .. members.values[place]
-      end
-    end
-    text = '{' .. table.concat(parts, ',') .. '}'
+    text = text_of(members)
   end
   if #text > most then
     return nil, 'too large'

@@ -284,7 +284,7 @@ fn check_owner(db: &Connection, path: &Path) -> Result<i64, SqliteOpenError> {
 }
 
 /// What each version of the schema adds to the one before.
-const MIGRATIONS: [&str; 2] = [SESSIONS, REPLACED];
+const MIGRATIONS: [&str; 2] = [SESSIONS, TRACES];
 
 /// Not `WITHOUT ROWID`: rows are some hundred bytes and up to a quarter of a megabyte, and such a table would keep them in the
 /// inner pages of its tree, where a look-up wants small keys.
@@ -313,13 +313,14 @@ CREATE TABLE owners (
 CREATE INDEX owners_by_age ON owners (set_at);
 ";
 
-/// Keys that gave way to others, and until when that is remembered.
-const REPLACED: &str = "
-CREATE TABLE replaced (
+/// What became of keys that have no session any more, and until when that is remembered.
+const TRACES: &str = "
+CREATE TABLE traces (
     key BLOB NOT NULL PRIMARY KEY,
+    weight INTEGER NOT NULL,
     until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX replaced_by_age ON replaced (until);
+CREATE INDEX traces_by_age ON traces (until);
 -- What shows that there is room again after a write has failed.
 CREATE TABLE probe (filler BLOB NOT NULL) STRICT;
 ";

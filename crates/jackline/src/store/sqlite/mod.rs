@@ -26,7 +26,7 @@ use self::turn::Turn;
 use self::worker::{Reader, Writer};
 use super::{
     Admission, Admitted, Committed, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
-    StoreFuture,
+    StoreFuture, Trace,
 };
 use crate::lifecycle::{Delta, OwnerId, Record, UnixMs};
 use crate::token::SessionKey;
@@ -166,10 +166,22 @@ impl Store for SqliteStore {
         &'a self,
         key: &'a SessionKey,
         _owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
         let key = *key;
-        self.writer.run(move |db| tables::end(db, &key, now))
+        self.writer.run(move |db| tables::end(db, &key, trace, now))
+    }
+
+    fn note<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Trace> {
+        let key = *key;
+        self.writer
+            .run(move |db| tables::note(db, &key, trace, now))
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, _now: UnixMs) -> StoreFuture<'a, Epoch> {

@@ -9,7 +9,7 @@ use crate::lifecycle::{Data, Delta, OwnerId, Record, SessionCap, UnixMs};
 use crate::store::codec::{clocks, decode, encode_meta};
 use crate::store::{
     Admission, Admitted, Committed, CorruptRecord, Cursor, EPOCH_KEPT, Ended, Epoch, Listed,
-    Loaded, Page, REPLACED_KEPT, StoreError,
+    Loaded, Page, StoreError, Trace,
 };
 use crate::token::SessionKey;
 
@@ -24,8 +24,7 @@ pub(super) fn create(db: &Connection, key: &SessionKey, record: &Record) -> Resu
 
 pub(super) fn load(db: &Connection, key: &SessionKey, now: UnixMs) -> Result<Loaded> {
     Ok(match find(db, key)? {
-        None if is_replaced(db, key, now)? => Loaded::Replaced,
-        None => Loaded::Absent,
+        None => trace(db, key, now)?.map_or(Loaded::Absent, Loaded::Trace),
         Some(record) if record.clocks.idle_expired(now) => Loaded::Expired(Box::new(record)),
         Some(record) => Loaded::Live {
             record: Box::new(record),
@@ -82,7 +81,7 @@ pub(super) fn rotate(
     };
     let counters = record.commit(delta, now)?;
     update(db, old, new, &record)?;
-    note_replaced(db, old, now)?;
+    note(db, old, Trace::Replaced, now)?;
     Ok(Committed::Applied { counters })
 }
 
@@ -126,16 +125,14 @@ pub(super) fn admit(db: &Connection, login: &Login, now: UnixMs) -> Result<Admit
         }
         Ok(keys)
     };
-    let pruned = match login.cap {
-        SessionCap::Unlimited => Vec::new(),
-        SessionCap::RefuseNewest(cap) if others()?.len() >= cap as usize => {
+    let pruned = if login.cap == SessionCap::Unlimited {
+        Vec::new()
+    } else {
+        let mut others = others()?;
+        let Some(stay) = login.cap.stay(others.len()) else {
             return Ok(Admitted::AtCap);
-        }
-        SessionCap::RefuseNewest(_) => Vec::new(),
-        SessionCap::PruneOldest(cap) => {
-            let mut others = others()?;
-            others.split_off((cap as usize).saturating_sub(1).min(others.len()))
-        }
+        };
+        others.split_off(stay)
     };
     let mut record = login.record.clone();
     if let Some((replaced, carry)) = &login.replaces {
@@ -146,7 +143,7 @@ pub(super) fn admit(db: &Connection, login: &Login, now: UnixMs) -> Result<Admit
             delta.apply(&mut record.data)?;
         }
         remove(db, replaced)?;
-        note_replaced(db, replaced, now)?;
+        note(db, replaced, Trace::Replaced, now)?;
     }
     for key in &pruned {
         remove(db, key)?;
@@ -155,12 +152,34 @@ pub(super) fn admit(db: &Connection, login: &Login, now: UnixMs) -> Result<Admit
     Ok(Admitted::Done { pruned })
 }
 
-pub(super) fn end(db: &Connection, key: &SessionKey, now: UnixMs) -> Result<Ended> {
-    Ok(match remove(db, key)? {
-        true => Ended::Removed,
-        false if is_replaced(db, key, now)? => Ended::Replaced,
-        false => Ended::Absent,
-    })
+pub(super) fn end(
+    db: &Connection,
+    key: &SessionKey,
+    left: Option<Trace>,
+    now: UnixMs,
+) -> Result<Ended> {
+    if remove(db, key)? {
+        if let Some(left) = left {
+            note(db, key, left, now)?;
+        }
+        return Ok(Ended::Removed);
+    }
+    Ok(trace(db, key, now)?.map_or(Ended::Absent, Ended::Trace))
+}
+
+pub(super) fn note(db: &Connection, key: &SessionKey, left: Trace, now: UnixMs) -> Result<Trace> {
+    db.prepare_cached(
+        "INSERT INTO traces (key, weight, until) VALUES (?1, ?2, ?3)
+         ON CONFLICT (key) DO UPDATE SET weight = excluded.weight, until = excluded.until
+         WHERE traces.weight <= excluded.weight OR traces.until <= ?4",
+    )?
+    .execute(params![
+        Key(*key),
+        left.weight(),
+        left.until(now).as_millis(),
+        now.as_millis()
+    ])?;
+    Ok(trace(db, key, now)?.unwrap_or(left))
 }
 
 /// The owner's epoch; zero if nothing was revoked in the last hour. [`reclaim`] forgets it after that.
@@ -174,13 +193,13 @@ pub(super) fn epoch(db: &Connection, owner: &OwnerId) -> Result<Epoch> {
 
 pub(super) fn list(db: &Connection, owner: &OwnerId, page: &Page, now: UnixMs) -> Result<Listed> {
     // One more than asked for shows whether there is a next page.
-    let (started, key) = match &page.after {
-        None => (UnixMs::MAX.as_millis() + 1, Vec::new()),
-        Some(cursor) => position(cursor).unwrap_or_default(),
+    let (started, key) = match page.after.as_ref().map(Cursor::place) {
+        None => (UnixMs::MAX.as_millis() + 1, None),
+        Some((started, key)) => (started.as_millis(), Some(Key(key))),
     };
     let mut statement = db.prepare_cached(
         "SELECT seen, idle, ends, version, meta, data, key FROM sessions
-         WHERE owner = ?1 AND idle_deadline > ?2 AND (started, key) < (?3, ?4)
+         WHERE owner = ?1 AND idle_deadline > ?2 AND (started, key) < (?3, coalesce(?4, x''))
          ORDER BY started DESC, key DESC LIMIT ?5",
     )?;
     let limit = i64::from(page.limit);
@@ -198,7 +217,7 @@ pub(super) fn list(db: &Connection, owner: &OwnerId, page: &Page, now: UnixMs) -
     let next = sessions
         .last()
         .filter(|_| more)
-        .map(|(key, record)| cursor(record.meta.started, key));
+        .map(|(key, record)| Cursor::behind(record.meta.started, key));
     Ok(Listed { sessions, next })
 }
 
@@ -217,7 +236,7 @@ pub(super) fn end_all(
     Ok(ended as u64)
 }
 
-/// Removes up to `limit` sessions that ran out, and up to as many epochs older than [`EPOCH_KEPT`] and notes of replaced keys.
+/// Removes up to `limit` sessions that ran out, and up to as many epochs older than [`EPOCH_KEPT`] and traces.
 pub(super) fn reclaim(db: &Connection, limit: u32, now: UnixMs) -> Result<u64> {
     let gone = db
         .prepare_cached(
@@ -235,8 +254,8 @@ pub(super) fn reclaim(db: &Connection, limit: u32, now: UnixMs) -> Result<u64> {
     )?
     .execute(params![forgotten, limit])?;
     db.prepare_cached(
-        "DELETE FROM replaced WHERE key IN
-         (SELECT key FROM replaced WHERE until <= ?1 ORDER BY until LIMIT ?2)",
+        "DELETE FROM traces WHERE key IN
+         (SELECT key FROM traces WHERE until <= ?1 ORDER BY until LIMIT ?2)",
     )?
     .execute(params![now.as_millis(), limit])?;
     Ok(gone as u64)
@@ -291,16 +310,12 @@ fn remove(db: &Connection, key: &SessionKey) -> Result<bool> {
     Ok(removed > 0)
 }
 
-fn note_replaced(db: &Connection, key: &SessionKey, now: UnixMs) -> Result<()> {
-    db.prepare_cached("INSERT OR REPLACE INTO replaced (key, until) VALUES (?1, ?2)")?
-        .execute(params![Key(*key), now.after(REPLACED_KEPT).as_millis()])?;
-    Ok(())
-}
-
-fn is_replaced(db: &Connection, key: &SessionKey, now: UnixMs) -> Result<bool> {
-    Ok(db
-        .prepare_cached("SELECT 1 FROM replaced WHERE key = ?1 AND until > ?2")?
-        .exists(params![Key(*key), now.as_millis()])?)
+fn trace(db: &Connection, key: &SessionKey, now: UnixMs) -> Result<Option<Trace>> {
+    db.prepare_cached("SELECT weight FROM traces WHERE key = ?1 AND until > ?2")?
+        .query_row(params![Key(*key), now.as_millis()], |row| row.get(0))
+        .optional()?
+        .map(|weight| Ok(Trace::of_weight(weight)?))
+        .transpose()
 }
 
 fn find(db: &Connection, key: &SessionKey) -> Result<Option<Record>> {
@@ -385,29 +400,6 @@ fn read(row: &Row<'_>) -> Result<Record> {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn cursor(started: UnixMs, key: &SessionKey) -> Cursor {
-    let digits: String = key
-        .to_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Cursor(format!("{}-{digits}", started.as_millis()))
-}
-
-/// Where a cursor points; `None` for one that this store never made, which leads to an empty page.
-fn position(Cursor(text): &Cursor) -> Option<(u64, Vec<u8>)> {
-    let (started, digits) = text.split_once('-')?;
-    let bytes = digits.as_bytes().chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).ok()?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    let started = started
-        .parse::<u64>()
-        .ok()
-        .filter(|started| *started <= UnixMs::MAX.as_millis())?;
-    Some((started, bytes.collect::<Option<_>>()?))
 }
 
 /// A key as its column holds it.

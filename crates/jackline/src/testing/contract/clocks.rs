@@ -71,7 +71,7 @@ pub async fn an_expired_record_is_as_it_was_or_gone(store: Arc<dyn Store>) {
     assert_eq!(commit.ok(), Some(Committed::Gone));
     match scene.load(&key, late).await {
         Loaded::Absent => {}
-        Loaded::Replaced => panic!("nothing took its place"),
+        Loaded::Trace(trace) => panic!("it left {trace:?}"),
         Loaded::Expired(record) => assert_eq!(*record, before),
         Loaded::Live { .. } => panic!("an expired session loads as live"),
     }

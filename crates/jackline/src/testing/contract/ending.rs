@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::scene::{Scene, increment, key_of, owner, race, set, visitor_key};
 use crate::lifecycle::Delta;
-use crate::store::{Committed, Ended, Loaded, Store};
+use crate::store::{Committed, Ended, Loaded, Store, Trace};
 
 /// Ending says once that there was something to end, and succeeds ever after.
 // Proves: J2
@@ -112,7 +112,7 @@ pub async fn of_an_end_and_a_rotation_at_once_one_finds_the_session(store: Arc<d
         let trace = if ended {
             Loaded::Absent
         } else {
-            Loaded::Replaced
+            Loaded::Trace(Trace::Replaced)
         };
         assert_eq!(scene.load(&old, scene.start).await, trace);
         assert_eq!(scene.lives(&new, scene.start).await, !ended);

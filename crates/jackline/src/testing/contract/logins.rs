@@ -7,7 +7,7 @@ use super::scene::{
     IDLE, Login, MS, STEP, Scene, data, increment, key_of, owner, race, raw, set, visitor_key,
 };
 use crate::lifecycle::{Delta, DeltaError, OwnerId, SessionCap};
-use crate::store::{Admitted, Committed, Epoch, Loaded, Store, StoreError};
+use crate::store::{Admitted, Committed, Epoch, Loaded, Store, StoreError, Trace};
 use crate::token::SessionKey;
 
 /// A login under an epoch that is no longer the owner's is revoked: nothing is written, nothing ends, nobody is pruned.
@@ -56,7 +56,10 @@ pub async fn a_login_ends_the_visitors_session_that_it_replaces(store: Arc<dyn S
         }
         let (key, record) = (login.key, login.record.clone());
         assert_eq!(scene.admit(login, scene.start).await, done(&[]));
-        assert_eq!(scene.load(&cart, scene.start).await, Loaded::Replaced);
+        assert_eq!(
+            scene.load(&cart, scene.start).await,
+            Loaded::Trace(Trace::Replaced)
+        );
         let admitted = scene.live(&key, scene.start).await;
         assert_eq!(admitted.meta, record.meta);
         assert_eq!(admitted.clocks, record.clocks);
@@ -82,14 +85,20 @@ pub async fn a_login_ends_the_session_that_it_replaces_whoevers_it_is(store: Arc
     let login = Login::new(&alice, key_of(&alice), scene.start).replacing(bobs, Some(&bob));
     let first = login.key;
     assert_eq!(scene.admit(login, scene.start).await, done(&[]));
-    assert_eq!(scene.load(&bobs, scene.start).await, Loaded::Replaced);
+    assert_eq!(
+        scene.load(&bobs, scene.start).await,
+        Loaded::Trace(Trace::Replaced)
+    );
     assert_eq!(scene.list(&bob, scene.start).await, [bobs_other]);
     assert_eq!(scene.list(&alice, scene.start).await, [first]);
 
     let login = Login::new(&alice, key_of(&alice), scene.at(MS)).replacing(first, Some(&alice));
     let second = login.key;
     assert_eq!(scene.admit(login, scene.start).await, done(&[]));
-    assert_eq!(scene.load(&first, scene.start).await, Loaded::Replaced);
+    assert_eq!(
+        scene.load(&first, scene.start).await,
+        Loaded::Trace(Trace::Replaced)
+    );
     assert_eq!(scene.list(&alice, scene.start).await, [second]);
 }
 
@@ -123,7 +132,10 @@ pub async fn a_login_whose_carried_delta_is_refused_does_not_happen(store: Arc<d
         );
         assert_eq!(scene.load(&key, scene.start).await, Loaded::Absent);
         assert!(scene.list(&alice, scene.start).await.is_empty());
-        assert_ne!(scene.load(&old, scene.start).await, Loaded::Replaced);
+        assert_ne!(
+            scene.load(&old, scene.start).await,
+            Loaded::Trace(Trace::Replaced)
+        );
     }
     assert_eq!(scene.data(&cart).await, r#"{"text":"x","a":1}"#);
     let login = Login::new(&alice, key_of(&alice), scene.start)
@@ -154,7 +166,7 @@ pub async fn nothing_is_carried_from_an_expired_or_unknown_session(store: Arc<dy
             r#"{"since":2}"#,
             "of what is dead nothing is carried"
         );
-        assert_eq!(scene.load(&old, now).await, Loaded::Replaced);
+        assert_eq!(scene.load(&old, now).await, Loaded::Trace(Trace::Replaced));
     }
 }
 
@@ -182,7 +194,10 @@ pub async fn commits_racing_a_login_that_carries_are_carried_or_gone(store: Arc<
         }))
         .await;
         assert!(kept[8], "the login was admitted");
-        assert_eq!(scene.load(&cart, scene.start).await, Loaded::Replaced);
+        assert_eq!(
+            scene.load(&cart, scene.start).await,
+            Loaded::Trace(Trace::Replaced)
+        );
         let after = scene.live(&key, scene.start).await.data;
         for n in (0..17).filter(|n| *n != 8) {
             assert_eq!(after.raw(&format!("m{n}")).is_some(), kept[n], "commit {n}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::scene::{MS, STEP, Scene, applied, data, increment, key_of, owner, race, set};
 use crate::lifecycle::{Delta, DeltaError};
-use crate::store::{Committed, Ended, Loaded, REPLACED_KEPT, Store, StoreError};
+use crate::store::{Committed, Ended, Loaded, REPLACED_KEPT, Store, StoreError, Trace};
 
 /// The new key has data, metadata and clocks; the old one has given way.
 // Proves: J1, J2, J5
@@ -18,13 +18,13 @@ pub async fn rotating_moves_everything_and_kills_the_old_key(store: Arc<dyn Stor
         .rotate(&old, &new, None, &Delta::default(), now)
         .await;
     assert_eq!(rotated.ok(), Some(applied()));
-    assert_eq!(scene.load(&old, now).await, Loaded::Replaced);
+    assert_eq!(scene.load(&old, now).await, Loaded::Trace(Trace::Replaced));
     let mut after = before;
     after.clocks.seen = now;
     after.clocks.version += 1;
     assert_eq!(scene.live(&new, now).await, after);
     assert_eq!(scene.commit(&old, &set("b", "3")).await, Committed::Gone);
-    assert_eq!(scene.load(&old, now).await, Loaded::Replaced);
+    assert_eq!(scene.load(&old, now).await, Loaded::Trace(Trace::Replaced));
 }
 
 /// For a minute, whoever comes with the old key is told that it gave way to another, also when ending it; then it is unknown.
@@ -45,14 +45,14 @@ pub async fn an_old_key_is_known_to_have_given_way_for_a_minute(store: Arc<dyn S
     for old in [first, second] {
         let last = scene.at(REPLACED_KEPT - MS);
         for now in [scene.start, last] {
-            assert_eq!(scene.load(&old, now).await, Loaded::Replaced);
-            let ended = scene.store.end(&old, Some(&alice), now).await;
-            assert_eq!(ended.ok(), Some(Ended::Replaced));
+            assert_eq!(scene.load(&old, now).await, Loaded::Trace(Trace::Replaced));
+            let ended = scene.store.end(&old, Some(&alice), None, now).await;
+            assert_eq!(ended.ok(), Some(Ended::Trace(Trace::Replaced)));
         }
         assert_eq!(scene.commit(&old, &set("a", "1")).await, Committed::Gone);
         let after = scene.at(REPLACED_KEPT);
         assert_eq!(scene.load(&old, after).await, Loaded::Absent);
-        let ended = scene.store.end(&old, Some(&alice), after).await;
+        let ended = scene.store.end(&old, Some(&alice), None, after).await;
         assert_eq!(ended.ok(), Some(Ended::Absent));
     }
     assert_eq!(scene.list(&alice, scene.start).await, [third]);
@@ -195,7 +195,10 @@ pub async fn of_concurrent_rotations_of_one_key_one_is_applied(store: Arc<dyn St
     }
     assert_eq!(winners.len(), 1, "{} rotations were applied", winners.len());
     assert_eq!(scene.list(&alice, scene.start).await, winners);
-    assert_eq!(scene.load(&old, scene.start).await, Loaded::Replaced);
+    assert_eq!(
+        scene.load(&old, scene.start).await,
+        Loaded::Trace(Trace::Replaced)
+    );
 }
 
 /// Commits that race with a rotation are applied and move along, or are `Gone` and leave no trace; none brings the old key
@@ -218,7 +221,10 @@ pub async fn commits_racing_a_rotation_are_kept_or_gone(store: Arc<dyn Store>) {
         }))
         .await;
         assert_eq!(answers[12], applied(), "nothing else moves the session");
-        assert_eq!(scene.load(&old, scene.start).await, Loaded::Replaced);
+        assert_eq!(
+            scene.load(&old, scene.start).await,
+            Loaded::Trace(Trace::Replaced)
+        );
         let after = scene.live(&new, scene.start).await.data;
         let mut hits = 0;
         for n in (0..25).filter(|n| *n != 12) {

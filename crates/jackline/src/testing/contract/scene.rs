@@ -18,7 +18,7 @@ use crate::lifecycle::{
 };
 use crate::origin::Origin;
 use crate::store::{
-    Admission, Admitted, Committed, Ended, Epoch, Loaded, Page, Replaced, Store, StoreError,
+    Admission, Admitted, Committed, Ended, Epoch, Loaded, Page, Replaced, Store, StoreError, Trace,
 };
 use crate::token::{Bucket, SessionKey, SessionToken};
 
@@ -140,7 +140,7 @@ impl Scene {
                 assert!(!renewed, "renewed although no step was due");
                 Some(*record)
             }
-            Ok(Loaded::Expired(_) | Loaded::Absent | Loaded::Replaced) => None,
+            Ok(Loaded::Expired(_) | Loaded::Absent | Loaded::Trace(_)) => None,
             Err(error) => panic!("a record could not be loaded: {error}"),
         }
     }
@@ -192,9 +192,14 @@ impl Scene {
     /// Ends a session at the beginning.
     pub(super) async fn end(&self, key: &SessionKey, owner: Option<&OwnerId>) -> Ended {
         self.store
-            .end(key, owner, self.start)
+            .end(key, owner, None, self.start)
             .await
             .expect("a session can be ended")
+    }
+
+    pub(super) async fn note(&self, key: &SessionKey, trace: Trace, now: UnixMs) -> Trace {
+        let noted = self.store.note(key, trace, now).await;
+        noted.expect("the store does not note a trace")
     }
 
     pub(super) async fn end_all(&self, owner: &OwnerId, except: Option<&SessionKey>) -> u64 {

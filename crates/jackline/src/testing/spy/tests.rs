@@ -38,8 +38,8 @@ async fn failing_calls_are_written_down_and_never_reach_the_store() {
     assert!(memory.is_empty());
     assert!(spy.create(&key, &record).await.is_ok());
     spy.fail_all(true);
-    assert!(is_down(spy.end(&key, None, UnixMs::default()).await));
-    assert!(is_down(spy.end(&key, None, UnixMs::default()).await));
+    assert!(is_down(spy.end(&key, None, None, UnixMs::default()).await));
+    assert!(is_down(spy.end(&key, None, None, UnixMs::default()).await));
     spy.fail_all(false);
     assert_eq!(memory.len(), 1);
     assert_eq!(spy.calls(), ["create", "ping", "create", "end", "end"]);

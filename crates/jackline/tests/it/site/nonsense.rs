@@ -5,7 +5,7 @@ use std::time::Duration;
 use jackline::lifecycle::{Delta, OwnerId, Record, UnixMs};
 use jackline::store::{
     Admission, Admitted, Committed, CorruptRecord, Durability, Ended, Epoch, Listed, Loaded, Page,
-    Store, StoreError, StoreFuture,
+    Store, StoreError, StoreFuture, Trace,
 };
 use jackline::token::SessionKey;
 
@@ -62,8 +62,13 @@ impl Store for Nonsense {
         &'a self,
         _: &'a SessionKey,
         _: Option<&'a OwnerId>,
+        _: Option<Trace>,
         _: UnixMs,
     ) -> StoreFuture<'a, Ended> {
+        nonsense()
+    }
+
+    fn note<'a>(&'a self, _: &'a SessionKey, _: Trace, _: UnixMs) -> StoreFuture<'a, Trace> {
         nonsense()
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jackline::lifecycle::{Delta, OwnerId, Record, UnixMs};
 use jackline::store::{
     Admission, Admitted, Committed, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
-    StoreFuture,
+    StoreFuture, Trace,
 };
 use jackline::token::SessionKey;
 
@@ -82,9 +82,19 @@ impl Store for Slow {
         &'a self,
         key: &'a SessionKey,
         owner: Option<&'a OwnerId>,
+        trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
-        self.inner.end(key, owner, now)
+        self.inner.end(key, owner, trace, now)
+    }
+
+    fn note<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        trace: Trace,
+        now: UnixMs,
+    ) -> StoreFuture<'a, Trace> {
+        self.inner.note(key, trace, now)
     }
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, now: UnixMs) -> StoreFuture<'a, Epoch> {

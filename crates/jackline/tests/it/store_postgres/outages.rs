@@ -54,7 +54,10 @@ async fn acknowledged_commits_survive_a_crash_and_the_store_goes_on_by_itself() 
     for _ in 0..20 {
         store.commit(&key, &delta, now).await.unwrap();
     }
-    assert_eq!(store.end(&ended, None, now).await.unwrap(), Ended::Removed);
+    assert_eq!(
+        store.end(&ended, None, None, now).await.unwrap(),
+        Ended::Removed
+    );
     server.crash();
 
     unavailable(store.load(&key, MINUTE, now)).await;
@@ -311,7 +314,7 @@ async fn a_read_only_database_serves_what_it_has_and_is_unavailable_for_writes()
             .admit(&admission(&new, &record, &alice), now)
             .await
             .map(drop),
-        store.end(&key, None, now).await.map(drop),
+        store.end(&key, None, None, now).await.map(drop),
         store.end_all(&alice, None, now).await.map(drop),
         store.load(&key, MINUTE, now.after(MINUTE)).await.map(drop),
         store.ping().await,
@@ -379,7 +382,7 @@ async fn what_nobody_here_wrote_is_corrupt_and_never_a_session() {
         let listed = store.list(&alice, Page::first(), now).await;
         assert!(matches!(listed, Err(StoreError::Corrupt(_))), "{damage}");
         // Ending works whatever it meets.
-        let ended = store.end(&key, Some(&alice), now).await.unwrap();
+        let ended = store.end(&key, Some(&alice), None, now).await.unwrap();
         assert_eq!(ended, Ended::Removed);
     }
 }

@@ -4,7 +4,9 @@
 use jackline::lifecycle::{Delta, OwnerId, Policy, Record};
 use jackline::origin::Origin;
 use jackline::store::redis::{RedisOptions, RedisStore};
-use jackline::store::{Admitted, Committed, Ended, Loaded, Page, Replaced, Store, StoreError};
+use jackline::store::{
+    Admitted, Committed, Ended, Loaded, Page, Replaced, Store, StoreError, Trace,
+};
 use jackline::token::{Bucket, SessionKey, SessionToken};
 
 use super::outages::{BACK, BOUNDED, RIGHTS};
@@ -147,7 +149,7 @@ async fn a_crash_between_the_two_steps_of_a_login_leaves_nothing_that_end_all_mi
     // Frozen for a moment only, so the second step may have been in the node's queue by then.
     assert!(matches!(
         old_one().await,
-        Loaded::Live { .. } | Loaded::Replaced
+        Loaded::Live { .. } | Loaded::Trace(Trace::Replaced)
     ));
     assert_eq!(scene.store.end_all(&alice, None, now()).await.unwrap(), 1);
     assert!(scene.sessions_of(&alice).await.is_empty());
@@ -181,8 +183,8 @@ async fn what_was_acknowledged_while_data_moved_to_another_slot_has_moved_along(
             panic!("logged in");
         };
         assert_eq!(record.data.get::<u64>("n").unwrap().unwrap_or(0), counted);
-        let ended = scene.store.end(&old, None, now()).await.unwrap();
-        assert_eq!(ended, Ended::Replaced);
+        let ended = scene.store.end(&old, None, None, now()).await.unwrap();
+        assert_eq!(ended, Ended::Trace(Trace::Replaced));
     }
 }
 
@@ -256,7 +258,7 @@ impl Scene {
         for bucket in 0.. {
             let key = visitor_in(bucket);
             if self.master_of(&key).await != home {
-                let ended = self.store.end(&key, None, now()).await.unwrap();
+                let ended = self.store.end(&key, None, None, now()).await.unwrap();
                 if ended == Ended::Absent {
                     self.store
                         .create(&key, &visitor_record(now()))

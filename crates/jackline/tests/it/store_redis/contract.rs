@@ -63,9 +63,9 @@ async fn on_a_cluster() -> Fresh<RedisCluster> {
 }
 
 /// The servers of the tests that run at the moment; they go with the last of them.
-type Shared<S> = Mutex<Weak<S>>;
+pub(crate) type Shared<S> = Mutex<Weak<S>>;
 
-async fn shared<S>(shared: &Shared<S>, start: impl AsyncFnOnce() -> S) -> Arc<S> {
+pub(crate) async fn shared<S>(shared: &Shared<S>, start: impl AsyncFnOnce() -> S) -> Arc<S> {
     let mut shared = shared.lock().await;
     match shared.upgrade() {
         Some(servers) => servers,

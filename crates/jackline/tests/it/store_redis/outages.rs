@@ -6,7 +6,7 @@ use std::time::Duration;
 use jackline::lifecycle::{Delta, Policy, Record, SessionCap};
 use jackline::origin::Origin;
 use jackline::store::redis::{RedisOpenError, RedisOptions, RedisStore};
-use jackline::store::{Ended, Epoch, Loaded, Page, Replaced, Store, StoreError};
+use jackline::store::{Ended, Epoch, Loaded, Page, Replaced, Store, StoreError, Trace};
 
 use super::{
     MINUTE, Redis, admission, identity, now, owned_key, owner, set, visitor_key, visitor_record,
@@ -250,7 +250,11 @@ async fn what_nobody_here_wrote_is_corrupt_and_never_a_session() {
     let absent = redis.store.load(&new, MINUTE, now).await.unwrap();
     assert_eq!(absent, Loaded::Absent, "nothing is half done");
     // Ending works whatever it meets.
-    let ended = redis.store.end(&key, Some(&alice), now).await.unwrap();
+    let ended = redis
+        .store
+        .end(&key, Some(&alice), Some(Trace::LoggedOut), now)
+        .await
+        .unwrap();
     assert_eq!(ended, Ended::Removed);
 }
 
@@ -342,7 +346,7 @@ async fn a_user_with_no_more_rights_than_the_documentation_lists_will_do() {
         .unwrap();
     let listed = store.list(&alice, Page::first(), now).await.unwrap();
     assert_eq!(listed.sessions.len(), 1);
-    store.end(&second, Some(&alice), now).await.unwrap();
+    store.end(&second, Some(&alice), None, now).await.unwrap();
     store.end_all(&alice, None, now).await.unwrap();
 }
 

@@ -6,7 +6,7 @@
 -- The order of locks, which is what makes deadlock impossible between these functions:
 --   1. the advisory lock of one owner, by `admit` and `end_all`;
 --   2. rows of sessions; whoever locks more than one takes them in the order of `id`, which never changes, where `key` does;
---   3. one row of `replaced`, last of all.
+--   3. one row of `traces`, last of all.
 -- `reclaim` skips what is locked, and so waits for nobody.
 --
 -- All times are milliseconds since 1970; they come from the web servers. `jackline.` is replaced by the schema in use.
@@ -58,23 +58,33 @@ CREATE TABLE jackline.owners (
     set_at bigint NOT NULL
 );
 
--- Keys that gave way to others, and until when that is remembered. Written in the step in which the key goes, so whoever finds no
--- session and looks here afterwards finds the note.
-CREATE TABLE jackline.replaced (
+-- What became of keys that have no session any more, and until when that is remembered. Written in the step in which the key goes, so
+-- whoever finds no session and looks here afterwards finds the trace.
+CREATE TABLE jackline.traces (
     key bytea NOT NULL PRIMARY KEY,
+    weight smallint NOT NULL,
     until bigint NOT NULL
 );
-CREATE INDEX replaced_to_reclaim ON jackline.replaced (until);
+CREATE INDEX traces_to_reclaim ON jackline.traces (until);
 
-CREATE FUNCTION jackline.note_replaced(p_key bytea, p_until bigint) RETURNS void LANGUAGE sql VOLATILE AS $$
-    INSERT INTO jackline.replaced (key, until) VALUES (p_key, p_until)
-    ON CONFLICT (key) DO UPDATE SET until = excluded.until;
+-- Leaves a trace, unless one is there that weighs more. Returns the weight of what is there from now on.
+CREATE FUNCTION jackline.note(p_key bytea, p_weight smallint, p_now bigint, p_until bigint) RETURNS smallint
+LANGUAGE sql VOLATILE AS $$
+    INSERT INTO jackline.traces AS t (key, weight, until) VALUES (p_key, p_weight, p_until)
+    ON CONFLICT (key) DO UPDATE SET
+        weight = CASE WHEN t.until > p_now THEN greatest(t.weight, p_weight) ELSE p_weight END,
+        until = CASE WHEN t.until > p_now AND t.weight > p_weight THEN t.until ELSE p_until END
+    RETURNING weight;
 $$;
 
--- What is left of a key that has no session.
+-- What is left of a key that has no session: `absent`, or a weight.
 CREATE FUNCTION jackline.trace(p_key bytea, p_now bigint) RETURNS text LANGUAGE sql VOLATILE AS $$
-    SELECT CASE WHEN EXISTS (SELECT FROM jackline.replaced AS r WHERE r.key = p_key AND r.until > p_now)
-        THEN 'replaced' ELSE 'absent' END;
+    SELECT coalesce((SELECT t.weight::text FROM jackline.traces AS t WHERE t.key = p_key AND t.until > p_now), 'absent');
+$$;
+
+-- The trace of a key from which a session has gone to another one.
+CREATE FUNCTION jackline.note_replaced(p_key bytea, p_now bigint, p_until bigint) RETURNS void LANGUAGE sql VOLATILE AS $$
+    SELECT jackline.note(p_key, 3::smallint, p_now, p_until);
 $$;
 
 -- One owner's logins and revocations, one after the other. An advisory lock and not a row, since most owners never have a
@@ -236,18 +246,22 @@ BEGIN
         WHERE s.key = p_key;
     END IF;
     IF p_new <> p_key THEN
-        PERFORM jackline.note_replaced(p_key, p_until);
+        PERFORM jackline.note_replaced(p_key, p_now, p_until);
     END IF;
     answer := 'applied';
     counters := spliced.counters;
 END
 $$;
 
--- Ends a session, if it is there.
-CREATE FUNCTION jackline.end_session(p_key bytea, p_now bigint) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+-- Ends a session, if it is there, and leaves a trace, if there is a weight.
+CREATE FUNCTION jackline.end_session(p_key bytea, p_weight smallint, p_now bigint, p_until bigint) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     DELETE FROM jackline.sessions AS s WHERE s.key = p_key;
     IF FOUND THEN
+        IF p_weight IS NOT NULL THEN
+            PERFORM jackline.note(p_key, p_weight, p_now, p_until);
+        END IF;
         RETURN 'removed';
     END IF;
     RETURN jackline.trace(p_key, p_now);
@@ -319,7 +333,7 @@ BEGIN
     END IF;
     PERFORM jackline.insert_session(p_key, p_owner, p_started, p_seen, p_idle, p_ends, p_version, p_meta, p_names, p_values);
     IF p_replaced IS NOT NULL THEN
-        PERFORM jackline.note_replaced(p_replaced, p_until);
+        PERFORM jackline.note_replaced(p_replaced, p_now, p_until);
     END IF;
     answer := 'done';
     pruned := coalesce(pruned, '{}');
@@ -341,7 +355,7 @@ BEGIN
 END
 $$;
 
--- Removes up to `p_limit` records that have run out, and as many epochs from before `p_forget` and notes. What is locked is left for
+-- Removes up to `p_limit` records that have run out, and as many epochs from before `p_forget` and traces. What is locked is left for
 -- next time.
 CREATE FUNCTION jackline.reclaim(p_limit bigint, p_now bigint, p_forget bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
@@ -356,9 +370,9 @@ BEGIN
     DELETE FROM jackline.owners WHERE ctid = ANY (ARRAY(
         SELECT o.ctid FROM jackline.owners AS o WHERE o.set_at < p_forget LIMIT p_limit FOR UPDATE SKIP LOCKED
     ));
-    DELETE FROM jackline.replaced WHERE ctid = ANY (ARRAY(
-        SELECT r.ctid FROM jackline.replaced AS r WHERE r.until <= p_now
-        ORDER BY r.until LIMIT p_limit FOR UPDATE SKIP LOCKED
+    DELETE FROM jackline.traces WHERE ctid = ANY (ARRAY(
+        SELECT t.ctid FROM jackline.traces AS t WHERE t.until <= p_now
+        ORDER BY t.until LIMIT p_limit FOR UPDATE SKIP LOCKED
     ));
     RETURN gone;
 END
