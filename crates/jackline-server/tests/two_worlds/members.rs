@@ -2,23 +2,60 @@
 
 use serde_json::{Value, json};
 use testkit::browser::Browser;
+use testkit::dawdle::Dawdling;
 use ureq::http::Method;
 
-use crate::worlds::on_each_pair_and_among_expresses;
+use crate::worlds::{key, on_each_pair, on_each_pair_and_among_expresses};
+
+/// Members as an Express app may have written them: names and values that a careless re-encoding would change.
+const ODD: &str = concat!(
+    r#""zebra":1.50,"apple":[],"2":{},"1":{"b":1,"a":[[],{}]},"big":12345678901234567890,"small":1e-7,"#,
+    r#""esc\u0061ped":"\u00e9\/\"","emoji":"😀","null":null,"passport":{"user":"7"}"#
+);
+
+// Proves: J3
+#[test]
+fn a_write_by_jackline_leaves_every_other_byte_as_express_wrote_it() {
+    on_each_pair(|worlds| {
+        let mut browser = Browser::new(&*worlds.express);
+        browser.log_in();
+        let written = worlds.record(&browser).unwrap();
+        let before = format!("{},{ODD}}}", written.strip_suffix('}').unwrap());
+        let set: String = worlds.ask(&["SET", &key(&browser), &before, "KEEPTTL"]);
+        assert_eq!(set, "OK");
+
+        browser.turn_to(&*worlds.jackline);
+        assert_eq!(browser.get("/views").json(), json!({ "views": 1 }));
+        let patch = json!({ "from": { "jackline": [] }, "apple": "pear" });
+        let patched = browser.send_safely(Method::PATCH, "/session/data", Some(&patch));
+        assert_eq!(patched.status, 200, "{patched:?}");
+
+        let after = worlds.record(&browser).unwrap();
+        let changed_in_place = before.replace(r#""apple":[]"#, r#""apple":"pear""#);
+        let kept = changed_in_place.strip_suffix('}').unwrap();
+        assert!(after.starts_with(kept), "{before}\nbecame\n{after}");
+        assert!(after[kept.len()..].contains(r#""views":1"#), "{after}");
+        assert!(after.contains(r#""from":{"jackline":[]}"#), "{after}");
+    });
+}
 
 // Proves: J3, J5
 #[test]
-fn a_use_that_only_renews_leaves_the_record_as_it_is() {
+fn a_use_that_only_renews_leaves_what_express_knows_as_it_is() {
     on_each_pair_and_among_expresses(|worlds| {
         let mut browser = Browser::new(&*worlds.express);
         browser.log_in();
         browser.turn_to(&*worlds.jackline);
-        // From the second use on there is nothing to note down.
-        browser.get("/profile");
-        let before = worlds.record(&browser);
+        let before = worlds.record(&browser).unwrap();
         worlds.set_ttl_ms(&browser, 60_000);
         assert_eq!(browser.get("/profile").status, 200);
-        assert_eq!(worlds.record(&browser), before);
+        // Jackline's own member comes last.
+        let after = worlds.record(&browser).unwrap();
+        let of_express = after.split(r#","jackline":"#).next().unwrap();
+        assert_eq!(
+            of_express.trim_end_matches('}'),
+            before.trim_end_matches('}')
+        );
     });
 }
 
@@ -70,6 +107,31 @@ fn a_record_by_jackline_has_the_cookie_that_express_would_have_given_it() {
             cookie
         });
         assert_eq!(cookies[0], cookies[1]);
+    });
+}
+
+// Proves: J2
+#[test]
+fn what_express_destroyed_no_late_write_by_jackline_brings_back() {
+    on_each_pair(|worlds| {
+        for goodbye in ["/logout", "/test/regenerate"] {
+            let mut browser = Browser::new(&*worlds.express);
+            browser.log_in();
+            browser.turn_to(&*worlds.jackline);
+            let mut late = browser.at(&*worlds.jackline);
+            let port = worlds.jackline.url("").rsplit(':').next().unwrap().parse();
+            let patch = r#"{"late":"write"}"#;
+            let dawdling = Dawdling::begin(&mut late, port.unwrap(), "PATCH /session/data", patch);
+            browser.turn_to(&*worlds.express);
+            assert_eq!(browser.post(goodbye, &json!({})).status, 200);
+
+            let answer = dawdling.end();
+
+            assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+            assert_eq!(worlds.record(&late), None);
+            assert_eq!(late.get("/profile").status, 401);
+            assert_eq!(worlds.record(&late), None);
+        }
     });
 }
 

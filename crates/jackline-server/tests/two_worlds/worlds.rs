@@ -1,10 +1,12 @@
 //! The two sides, each made for one test, and what Redis holds between them.
 
+use std::sync::{Arc, Mutex, Weak};
+
 use redis::FromRedisValue;
 use testkit::block_on;
 use testkit::browser::{Browser, Site};
 use testkit::node::{Express, Flavour};
-use testkit::program::SECRET;
+use testkit::program::{Place, SECRET};
 use testkit::redis::RedisServer;
 
 /// Another signing secret for tests.
@@ -20,6 +22,8 @@ pub(crate) const COOKIE: &str = "connect.sid";
 /// Who shares the sessions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pair {
+    /// Jackline and an Express.
+    JacklineAnd(Flavour),
     /// Two of Express: what they keep between them is what is asked of Jackline, no more and no less.
     Expresses,
 }
@@ -33,23 +37,56 @@ pub(crate) struct Worlds {
     pub(crate) redis: RedisServer,
 }
 
-/// Runs a test on two of Express, to see that the test asks nothing of Jackline that they do not do.
-pub(crate) fn on_each_pair_and_among_expresses(test: impl Fn(&mut Worlds)) {
-    on_pairs(&[Pair::Expresses], test);
+const PAIRS: [Pair; 3] = [
+    Pair::Expresses,
+    Pair::JacklineAnd(Flavour::ConnectRedis9),
+    Pair::JacklineAnd(Flavour::ConnectRedis7),
+];
+
+/// Runs a test on Jackline with each Express, which it shares with tests that run at the same time.
+pub(crate) fn on_each_pair(test: impl Fn(&Worlds)) {
+    for worlds in &shared()[1..] {
+        worlds.announce();
+        test(worlds);
+    }
 }
 
-fn on_pairs(pairs: &[Pair], test: impl Fn(&mut Worlds)) {
-    for pair in pairs {
-        // Shown if the test fails.
-        println!("on {pair:?}");
-        test(&mut Worlds::start(*pair));
+/// The same, and on two of Express, to see that the test asks nothing of Jackline that they do not do.
+pub(crate) fn on_each_pair_and_among_expresses(test: impl Fn(&Worlds)) {
+    for worlds in &shared() {
+        worlds.announce();
+        test(worlds);
     }
+}
+
+/// The same on servers that only this test uses, and may restart.
+pub(crate) fn on_own_pairs(test: impl Fn(&mut Worlds)) {
+    for pair in PAIRS {
+        let mut worlds = Worlds::start(pair);
+        worlds.announce();
+        test(&mut worlds);
+    }
+}
+
+/// Those of the tests that run, or new ones. All of them, so that the next test finds them all.
+fn shared() -> [Arc<Worlds>; PAIRS.len()] {
+    static SHARED: Mutex<[Weak<Worlds>; PAIRS.len()]> = Mutex::new([const { Weak::new() }; 3]);
+    let mut shared = SHARED
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    std::array::from_fn(|n| {
+        shared[n].upgrade().unwrap_or_else(|| {
+            let worlds = Arc::new(Worlds::start(PAIRS[n]));
+            shared[n] = Arc::downgrade(&worlds);
+            worlds
+        })
+    })
 }
 
 impl Worlds {
     fn start(pair: Pair) -> Self {
         let redis = block_on(RedisServer::start());
-        let (jackline, express) = sides(pair, &redis, &[SECRET], &[]);
+        let (jackline, express) = sides(pair, &redis, &[SECRET]);
         Self {
             jackline,
             express,
@@ -58,9 +95,21 @@ impl Worlds {
         }
     }
 
-    /// Both sides anew, with these secrets, the first of which signs, and Express with these settings; Redis stays as it is.
-    pub(crate) fn restart(&mut self, secrets: &[&str], express: &[(&str, &str)]) {
-        (self.jackline, self.express) = sides(self.pair, &self.redis, secrets, express);
+    /// Shown if the test fails.
+    fn announce(&self) {
+        println!("on {:?}", self.pair);
+    }
+
+    /// Both sides anew, with these secrets, the first of which signs; Redis stays as it is.
+    pub(crate) fn restart(&mut self, secrets: &[&str]) {
+        (self.jackline, self.express) = sides(self.pair, &self.redis, secrets);
+    }
+
+    /// Another Express, which lets sessions outlive their last use for so long.
+    pub(crate) fn express_with_limit(&self, idle_ms: i64) -> Express {
+        let idle_ms = idle_ms.to_string();
+        let settings = [("MAX_AGE_MS", &*idle_ms)];
+        express(self.pair.flavour(), &self.redis, &[SECRET], &settings)
     }
 
     /// Each side as the first, with the other as the second.
@@ -97,24 +146,53 @@ pub(crate) fn key(browser: &Browser) -> String {
     format!("sess:{}", value.rsplit_once('.').unwrap().0)
 }
 
-type Side = Box<dyn Site + Sync>;
+type Side = Box<dyn Site + Send + Sync>;
 
-fn sides(
-    pair: Pair,
+impl Pair {
+    /// That of the second side.
+    fn flavour(self) -> Flavour {
+        match self {
+            Self::JacklineAnd(flavour) => flavour,
+            Self::Expresses => Flavour::ConnectRedis9,
+        }
+    }
+}
+
+fn sides(pair: Pair, redis: &RedisServer, secrets: &[&str]) -> (Side, Side) {
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| -> Side {
+            match pair {
+                Pair::JacklineAnd(_) => Box::new(jackline(redis, secrets).serve()),
+                Pair::Expresses => Box::new(express(Flavour::ConnectRedis7, redis, secrets, &[])),
+            }
+        });
+        let second = Box::new(express(pair.flavour(), redis, secrets, &[]));
+        (first.join().unwrap(), second as Side)
+    })
+}
+
+fn express(
+    flavour: Flavour,
     redis: &RedisServer,
     secrets: &[&str],
     settings: &[(&str, &str)],
-) -> (Side, Side) {
-    let express = |flavour| {
-        let (url, secrets) = (redis.url(), secrets.join(","));
-        let mut all = vec![("REDIS_URL", &*url), ("SESSION_SECRETS", &secrets)];
-        all.extend(settings);
-        Express::start(flavour, env!("CARGO_TARGET_TMPDIR"), &all)
-    };
-    match pair {
-        Pair::Expresses => (
-            Box::new(express(Flavour::ConnectRedis7)),
-            Box::new(express(Flavour::ConnectRedis9)),
-        ),
+) -> Express {
+    let (url, secrets) = (redis.url(), secrets.join(","));
+    let mut all = vec![("REDIS_URL", &*url), ("SESSION_SECRETS", &secrets)];
+    all.extend(settings);
+    Express::start(flavour, env!("CARGO_TARGET_TMPDIR"), &all)
+}
+
+/// Where Jackline runs on the sessions of an Express.
+fn jackline(redis: &RedisServer, secrets: &[&str]) -> Place {
+    let mut place = Place::new(&[
+        ("REDIS_URL", &redis.url()),
+        ("JACKLINE_KEYSPACE", "express"),
+        ("SESSION_SECRET", secrets[0]),
+    ]);
+    if secrets.len() > 1 {
+        place.set("SESSION_SECRET_PREVIOUS", &secrets[1..].join(","));
     }
+    place.be_patient();
+    place
 }
