@@ -1,11 +1,11 @@
 //! A record belongs to both sides: each leaves what it does not know as it is, and what the other has ended stays ended.
 
 use serde_json::{Value, json};
-use testkit::browser::Browser;
+use testkit::browser::{Browser, PASSWORD};
 use testkit::dawdle::Dawdling;
 use ureq::http::Method;
 
-use crate::worlds::{key, on_each_pair, on_each_pair_and_among_expresses};
+use crate::worlds::{Worlds, key, on_each_pair, on_each_pair_and_among_expresses};
 
 /// Members as an Express app may have written them: names and values that a careless re-encoding would change.
 const ODD: &str = concat!(
@@ -135,7 +135,24 @@ fn what_express_destroyed_no_late_write_by_jackline_brings_back() {
     });
 }
 
-/// What Express itself does not keep, so that the table in the documentation says the truth: its last writer wins.
+/// A write by Express that has begun with the session of now, and ends after `meanwhile`.
+fn late_write(worlds: &Worlds, browser: &Browser, name: &str, meanwhile: impl FnOnce()) {
+    let mut late = browser.at(&*worlds.express);
+    std::thread::scope(|scope| {
+        let late = scope.spawn(|| {
+            let members = json!({ "late": "write" });
+            let path = format!("/test/hold/{name}");
+            late.send(Method::PUT, &path, Some(&members)).status
+        });
+        let mut control = Browser::new(&*worlds.express);
+        control.get(&format!("/test/held/{name}"));
+        meanwhile();
+        control.post(&format!("/test/release/{name}"), &json!({}));
+        assert_eq!(late.join().unwrap(), 200);
+    });
+}
+
+/// What Express itself does not keep: its last writer wins, also over Jackline.
 // Proves: J3
 #[test]
 fn a_late_write_by_express_takes_back_what_jackline_has_changed_and_nothing_worse() {
@@ -144,22 +161,44 @@ fn a_late_write_by_express_takes_back_what_jackline_has_changed_and_nothing_wors
         browser.log_in();
         browser.turn_to(&*worlds.jackline);
         assert_eq!(browser.get("/views").json(), json!({ "views": 1 }));
-        let mut late = browser.at(&*worlds.express);
-        std::thread::scope(|scope| {
-            let late = scope.spawn(|| {
-                let members = json!({ "late": "write" });
-                late.send(Method::PUT, "/test/hold/a", Some(&members))
-                    .status
-            });
-            let mut control = Browser::new(&*worlds.express);
-            control.get("/test/held/a");
+        let before = browser.at(&*worlds.jackline);
+        late_write(worlds, &before, "over-a-change", || {
             assert_eq!(browser.get("/views").json(), json!({ "views": 2 }));
-            control.post("/test/release/a", &json!({}));
-            assert_eq!(late.join().unwrap(), 200);
         });
         // Taken back, and counted on from there.
         assert_eq!(browser.get("/views").json(), json!({ "views": 2 }));
         assert_eq!(browser.get("/session/data").json()["late"], "write");
         assert_eq!(browser.get("/profile").status, 200);
+    });
+}
+
+/// Nor does it keep an end. Here it is one all the same, and with the first look from here it is one there too.
+// Proves: J2, S33, S5
+#[test]
+fn what_express_brings_back_after_its_end_is_dead_for_jackline_which_removes_it() {
+    on_each_pair(|worlds| {
+        let body = json!({ "password": PASSWORD });
+        for (name, path, body) in [
+            ("logout", "/logout", json!({})),
+            ("reauth", "/reauth", body),
+        ] {
+            let mut browser = Browser::new(&*worlds.express);
+            browser.log_in();
+            browser.turn_to(&*worlds.jackline);
+            assert_eq!(browser.get("/profile").status, 200);
+            let mut old = browser.at(&*worlds.jackline);
+            late_write(worlds, &old, name, || {
+                let answer = browser.send_safely(Method::POST, path, Some(&body));
+                assert_eq!(answer.status, 200, "{answer:?}");
+            });
+            assert!(worlds.record(&old).is_some(), "Express has brought it back");
+
+            let replayed = old.at(&*worlds.jackline).get("/profile");
+
+            assert_eq!(replayed.status, 401, "{replayed:?}");
+            assert_eq!(worlds.record(&old), None);
+            old.turn_to(&*worlds.express);
+            assert_eq!(old.get("/profile").status, 401);
+        }
     });
 }
