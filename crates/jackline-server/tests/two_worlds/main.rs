@@ -5,6 +5,7 @@
 mod clocks;
 mod cookies;
 mod flow;
+mod identity;
 mod load;
 mod members;
 mod secrets;

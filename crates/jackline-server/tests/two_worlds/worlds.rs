@@ -6,7 +6,7 @@ use redis::FromRedisValue;
 use testkit::block_on;
 use testkit::browser::{Browser, Site};
 use testkit::node::{Express, Flavour};
-use testkit::program::{Place, SECRET};
+use testkit::program::{Place, Program, SECRET};
 use testkit::redis::RedisServer;
 
 /// Another signing secret for tests.
@@ -112,6 +112,15 @@ impl Worlds {
         express(self.pair.flavour(), &self.redis, &[SECRET], &settings)
     }
 
+    /// Another Jackline, with these settings besides.
+    pub(crate) fn jackline_with(&self, settings: &[(&str, &str)]) -> Program {
+        let mut place = jackline(&self.redis, &[SECRET]);
+        for (name, value) in settings {
+            place.set(name, value);
+        }
+        place.serve()
+    }
+
     /// Each side as the first, with the other as the second.
     pub(crate) fn both_ways(&self) -> [[&(dyn Site + Sync); 2]; 2] {
         let (jackline, express) = (self.jackline.as_ref(), self.express.as_ref());
@@ -193,6 +202,8 @@ fn jackline(redis: &RedisServer, secrets: &[&str]) -> Place {
     if secrets.len() > 1 {
         place.set("SESSION_SECRET_PREVIOUS", &secrets[1..].join(","));
     }
+    // Tests that run at the same time log one user in, and none makes room for another.
+    place.set("JACKLINE_MAX_SESSIONS", "10000");
     place.be_patient();
     place
 }
