@@ -178,7 +178,11 @@ fn banner(config: &Config, engine: &Engine, address: SocketAddr) -> String {
         }
         crate::config::StoreEngine::Memory => "memory: gone with this process".to_owned(),
     };
-    text.push_str(&format!("Sessions: {store}\n"));
+    let shared = match config.store.keyspace.is_express() {
+        true => ", shared with Express",
+        false => "",
+    };
+    text.push_str(&format!("Sessions: {store}{shared}\n"));
     if let Some(url) = &config.store.database {
         text.push_str(&format!("Users: postgres, at {}\n", url.place()));
     }

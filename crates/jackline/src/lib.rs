@@ -44,3 +44,8 @@ pub use session::{LazySession, Session, SessionError};
 #[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// And so does the one in docs/express.md.
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../../../docs/express.md")]
+struct SharedWithExpress;

@@ -122,6 +122,59 @@ fn a_file_that_is_not_toml_is_named_by_line_and_never_quoted() {
     ");
 }
 
+// Proves: J11, J4
+#[test]
+fn sessions_are_shared_with_express_in_its_redis_under_its_secret_and_in_no_other_way() {
+    let secret = ("SESSION_SECRET", "6f2ac91d7e5b40388d1c2b9a0f3e4d57");
+    let express = ("JACKLINE_KEYSPACE", "express");
+    let redis = ("REDIS_URL", "redis://cache:6379");
+    let config = development(&[express, redis, secret, ("JACKLINE_EXPRESS_ROLE", "kind")]).unwrap();
+    let Keyspace::Express(mapping) = &config.store.keyspace else {
+        panic!("{:?}", config.store.keyspace);
+    };
+    assert_eq!(
+        (mapping.user_id.as_str(), mapping.role.as_str()),
+        ("userId", "kind")
+    );
+    assert_eq!(config.cookie.name(), "connect.sid");
+
+    let other = "c0ffee5b7e40388d1c2b9a0f3e4d576f2ac91d";
+    let cluster = ("REDIS_URL", "redis+cluster://cache:6379");
+    for (settings, concerned) in [
+        (vec![express, secret], "JACKLINE_KEYSPACE"),
+        (vec![express, secret, cluster], "JACKLINE_KEYSPACE"),
+        (vec![express, redis], "SESSION_SECRET"),
+        (
+            vec![express, redis, secret, ("JACKLINE_ENCRYPTION_KEY", other)],
+            "JACKLINE_ENCRYPTION_KEY",
+        ),
+        (
+            vec![express, redis, secret, ("JACKLINE_EXPRESS_ROLE", "userId")],
+            "JACKLINE_EXPRESS_ROLE",
+        ),
+        (
+            vec![express, redis, secret, ("JACKLINE_EXPRESS_USER_ID", "id")],
+            "JACKLINE_EXPRESS_USER_ID",
+        ),
+        (
+            vec![
+                express,
+                redis,
+                secret,
+                ("JACKLINE_EXPRESS_USER_ID_FORM", "int"),
+            ],
+            "JACKLINE_EXPRESS_USER_ID_FORM",
+        ),
+        (
+            vec![redis, secret, ("JACKLINE_EXPRESS_ROLE", "kind")],
+            "JACKLINE_EXPRESS_ROLE",
+        ),
+    ] {
+        let mistakes = development(&settings).unwrap_err();
+        assert!(mistakes.concern(concerned), "{settings:?}: {mistakes}");
+    }
+}
+
 // Proves: J11, P2, P3, P7, S12, S18, S25, A1, A5, D7
 #[test]
 fn each_mistake_alone_is_refused_under_its_own_name() {

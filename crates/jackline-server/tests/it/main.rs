@@ -7,6 +7,7 @@ mod command_line;
 mod concurrency;
 mod costs;
 mod encryption;
+mod express;
 mod hang_ups;
 mod login_races;
 mod outages;

@@ -107,7 +107,7 @@ impl SessionError {
             Self::CrossSite => "Invalid CSRF token",
             Self::FormTooLarge => "Payload too large",
             Self::Refused(DeltaError::TooLarge) => "Session data too large",
-            Self::Refused(DeltaError::ReservedMember) => "Reserved name",
+            Self::Refused(DeltaError::ReservedMember) => "Reserved member",
             Self::Refused(_)
             | Self::Encode(_)
             | Self::Decode(_)
