@@ -1,4 +1,4 @@
-//! The two sides, each made for one test, and what Redis holds between them.
+//! The two sides, which tests that run at the same time share, and what Redis holds between them.
 
 use std::sync::{Arc, Mutex, Weak};
 
