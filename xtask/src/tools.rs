@@ -34,6 +34,16 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         why: "the store for PostgreSQL is tested on a real one; whatever cluster the package starts is left alone",
     },
     Tool {
+        binary: "node",
+        package: "nodejs",
+        why: "sessions are shared with a real Express",
+    },
+    Tool {
+        binary: "npm",
+        package: "npm",
+        why: "that Express's packages come with it, as their lockfiles say",
+    },
+    Tool {
         binary: "kill",
         package: "procps",
         why: "servers are paused and ended under the tests",
@@ -80,12 +90,15 @@ pub(crate) fn ensure(tools: &[Tool]) -> Result<()> {
     Ok(())
 }
 
-/// Where the PATH leads for this name, or Debian's folder for PostgreSQL's programs, which is on nobody's PATH.
+/// Where the PATH leads for this name, or Debian's folder for PostgreSQL's programs, which is on nobody's PATH, or that of the Node which
+/// `JACKLINE_NODE` names.
 pub(crate) fn find(binary: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let postgres = std::fs::read_dir("/usr/lib/postgresql");
     let postgres = postgres.into_iter().flatten();
+    let node = std::env::var_os("JACKLINE_NODE").map(PathBuf::from);
     std::env::split_paths(&path)
+        .chain(node.and_then(|node| Some(node.parent()?.to_owned())))
         .chain(postgres.filter_map(|version| Some(version.ok()?.path().join("bin"))))
         .map(|folder| folder.join(binary))
         .find(|file| file.is_file())

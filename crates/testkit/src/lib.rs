@@ -1,17 +1,22 @@
 //! Throwaway servers for the tests of this workspace: started on free loopback ports, kept in temporary folders, and gone with
-//! the test. Nothing here is published.
+//! the test; and a browser to look at them. Nothing here is published.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot start its server fails"
 )]
 
+pub mod browser;
 pub mod certificates;
+pub mod dawdle;
+pub mod node;
 pub mod postgres;
 mod process;
+pub mod program;
 pub mod redis;
 
 use std::net::TcpListener;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -49,4 +54,33 @@ pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
         tokio::time::timeout(PATIENCE, wait).await.is_ok(),
         "given up waiting: {what}"
     );
+}
+
+/// Runs the future to its end, in this thread.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+/// Runs `work` in so many threads, which all begin at the same time, and returns what each brought.
+pub fn at_once<T: Send>(how_many: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let together = Barrier::new(how_many);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..how_many)
+            .map(|n| {
+                let (work, together) = (&work, &together);
+                scope.spawn(move || {
+                    together.wait();
+                    work(n)
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap())
+            .collect()
+    })
 }

@@ -1,33 +1,12 @@
 //! Many requests on one session at once, over HTTP: nothing that was acknowledged is lost, and what is over stays over.
 
-use std::sync::Barrier;
-
 use serde_json::json;
+use testkit::at_once;
 use ureq::http::Method;
 
 use crate::browser::Browser;
 use crate::dawdle::Dawdling;
 use crate::stores::on_each_store;
-
-/// Runs `work` in so many threads, which all begin at the same time, and returns what each brought.
-pub(crate) fn at_once<T: Send>(how_many: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let together = Barrier::new(how_many);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..how_many)
-            .map(|n| {
-                let (work, together) = (&work, &together);
-                scope.spawn(move || {
-                    together.wait();
-                    work(n)
-                })
-            })
-            .collect();
-        workers
-            .into_iter()
-            .map(|worker| worker.join().unwrap())
-            .collect()
-    })
-}
 
 // Proves: J3
 #[test]

@@ -1,12 +1,12 @@
 //! The program in the Express keyspace: what it writes is what Express reads, and what Express writes to the same Redis counts.
 
 use serde_json::{Value, json};
+use testkit::block_on;
 use testkit::redis::RedisServer;
 use ureq::http::Method;
 
 use crate::browser::Browser;
 use crate::program::Place;
-use crate::stores::block_on;
 
 const SECRET: &str = "5f1d7c0b9a3e8642d7f0c1b2a3948576e0d1c2b3a4958677869504132abcdef0";
 

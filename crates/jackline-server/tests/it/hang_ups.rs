@@ -3,10 +3,13 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 
+use testkit::block_on;
+use testkit::browser::Site as _;
+
 use crate::browser::{Browser, PASSWORD};
 use crate::dawdle::Dawdling;
 use crate::program::Program;
-use crate::stores::{On, block_on, on_redis};
+use crate::stores::{On, on_redis};
 
 /// A server whose Redis can be stopped for longer than a client waits.
 fn patient() -> (On, Program) {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
+use testkit::at_once;
 use ureq::http::Method;
 
 use crate::browser::{Answer, Browser};
-use crate::concurrency::at_once;
 use crate::program::Program;
 use crate::stores::on_each_store;
 

@@ -2,18 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bad_input;
-mod browser;
 mod check;
 mod command_line;
 mod concurrency;
 mod costs;
-mod dawdle;
 mod encryption;
 mod express;
 mod hang_ups;
 mod login_races;
 mod outages;
-mod program;
 mod redis;
 mod restarts;
 mod routes;
@@ -22,3 +19,5 @@ mod startup;
 mod stores;
 mod timeouts;
 mod transcripts;
+
+use testkit::{browser, dawdle, program};

@@ -1,10 +1,11 @@
 //! The store goes and comes back while the server runs.
 
 use serde_json::json;
+use testkit::block_on;
 use ureq::http::Method;
 
 use crate::browser::Browser;
-use crate::stores::{block_on, on_own_postgres, on_redis, on_sqlite};
+use crate::stores::{on_own_postgres, on_redis, on_sqlite};
 
 fn until_ready(browser: &mut Browser<'_>) {
     block_on(testkit::eventually("the server is ready", async || {

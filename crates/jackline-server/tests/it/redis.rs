@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use testkit::block_on;
 use testkit::certificates::Certificates;
 use testkit::redis::{RedisCluster, RedisSentinels, RedisServer, user};
 
 use crate::browser::Browser;
 use crate::program::Place;
-use crate::stores::block_on;
 
 const RIGHTS: &str = "~sess* +@read +@write +@scripting +@connection";
 

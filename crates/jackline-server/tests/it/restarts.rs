@@ -1,5 +1,7 @@
 //! Restarts, several instances, and new secrets: nobody is logged out who should not be.
 
+use testkit::browser::Site as _;
+
 use crate::browser::Browser;
 use crate::program::SECRET;
 use crate::stores::{on_each_store, on_sqlite};

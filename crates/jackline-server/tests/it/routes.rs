@@ -1,6 +1,7 @@
 //! Every route: its statuses and its bodies.
 
 use serde_json::json;
+use testkit::browser::Site as _;
 use ureq::http::Method;
 
 use crate::browser::{Browser, PASSWORD};

@@ -4,11 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
+use testkit::block_on;
 
 use crate::browser::Browser;
 use crate::dawdle::Dawdling;
 use crate::program::Program;
-use crate::stores::{block_on, on_each_store, on_sqlite};
+use crate::stores::{on_each_store, on_sqlite};
 
 /// Tells the server to stop, and returns once it lets nobody in.
 fn tell_to_stop(program: &Program) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use testkit::block_on;
 use testkit::postgres::PostgresServer;
 use testkit::redis::RedisServer;
 
@@ -82,14 +83,6 @@ pub(crate) fn on_redis_and_postgres() -> On {
         .set("DATABASE_URL", postgres.place.setting("DATABASE_URL"));
     on.postgres = postgres.postgres;
     on
-}
-
-pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
 }
 
 impl On {

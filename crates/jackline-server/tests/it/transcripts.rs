@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use testkit::browser::Site as _;
+
 use crate::program::{Place, Program};
 use crate::stores::{on_each_store, on_redis};
 

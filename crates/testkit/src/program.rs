@@ -1,8 +1,9 @@
-//! The built program, run as a user runs it: in a folder of its own, on a free port, with nothing in its environment but what a
+//! The built program `jackline`, run as a user runs it: in a folder of its own, on a free port, with nothing in its environment but what a
 //! test puts there. It logs at TRACE, and everything secret that passes by is remembered; when the test ends, none of it may
 //! stand anywhere in what the program printed (J6, S70).
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,27 +15,30 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::stores::block_on;
+use crate::block_on;
+use crate::browser::Site;
 
 /// How long a program may take to say something that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A signing secret for tests.
-pub(crate) const SECRET: &str = "3b1f0c4d5e6a7980b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f6071829";
+pub const SECRET: &str = "3b1f0c4d5e6a7980b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f6071829";
 
 /// The one line that names a password: that of the demo user, which is published, and which only development has.
 const DEMO: &str = "Development. Demo user: alice, with the password correct-horse.";
 
 /// A folder and an environment to run the program in, one after another or several at once.
-pub(crate) struct Place {
-    pub(crate) folder: Arc<TempDir>,
+#[derive(Debug)]
+pub struct Place {
+    /// Kept as long as anyone runs in it.
+    pub folder: Arc<TempDir>,
     environment: BTreeMap<String, String>,
     secrets: Secrets,
 }
 
 impl Place {
     /// An empty folder, a free port, and the given settings.
-    pub(crate) fn new(settings: &[(&str, &str)]) -> Self {
+    pub fn new(settings: &[(&str, &str)]) -> Self {
         let mut place = Self {
             folder: Arc::new(TempDir::new().unwrap()),
             environment: BTreeMap::new(),
@@ -48,7 +52,8 @@ impl Place {
         place
     }
 
-    pub(crate) fn set(&mut self, name: &str, value: &str) {
+    /// Changes a setting, for programs that start from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
         if name.starts_with("SESSION_SECRET") || name.starts_with("JACKLINE_ENCRYPTION_KEY") {
             value
                 .split(',')
@@ -58,25 +63,33 @@ impl Place {
     }
 
     /// A machine that other tests keep busy may take longer than the store's usual time-out: for tests that are about something else.
-    pub(crate) fn be_patient(&mut self) {
+    pub fn be_patient(&mut self) {
         self.set("JACKLINE_STORE_TIMEOUT", "20s");
     }
 
-    pub(crate) fn setting(&self, name: &str) -> &str {
+    /// What a setting is.
+    ///
+    /// # Panics
+    /// If it is not set.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> &str {
         &self.environment[name]
     }
 
-    pub(crate) fn unset(&mut self, name: &str) {
+    /// Takes a setting out of the environment.
+    pub fn unset(&mut self, name: &str) {
         self.environment.remove(name);
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// The program with these arguments, not started yet.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_jackline"));
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(built());
         command
             .args(arguments)
             .current_dir(self.path())
@@ -88,12 +101,12 @@ impl Place {
     }
 
     /// Runs the program to its end.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+    pub fn run(&self, arguments: &[&str]) -> Ended {
         self.run_with_input(arguments, "")
     }
 
     /// Runs the program to its end, with `input` on its standard input.
-    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Ended {
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Ended {
         use std::io::Write as _;
         let mut child = self
             .command(arguments)
@@ -115,13 +128,13 @@ impl Place {
     }
 
     /// Starts the server and waits until it listens.
-    pub(crate) fn serve(&self) -> Program {
+    pub fn serve(&self) -> Program {
         self.serve_as(self.command(&["serve"]))
     }
 
     /// The same, where a file that grows past a limit is an error of the write and not the end of the program: the way to a
     /// disk that is full for this program alone.
-    pub(crate) fn serve_with_file_limits(&self) -> Program {
+    pub fn serve_with_file_limits(&self) -> Program {
         let program = self.command(&["serve"]);
         let mut command = Command::new("env");
         command
@@ -170,17 +183,27 @@ impl Place {
     }
 }
 
+/// Where cargo has put it for the test that runs.
+fn built() -> OsString {
+    std::env::var_os("CARGO_BIN_EXE_jackline")
+        .expect("started by `cargo test` in the package that builds it")
+}
+
 /// A program that has ended.
-pub(crate) struct Ended {
-    pub(crate) status: ExitStatus,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 /// A running server.
-pub(crate) struct Program {
+#[derive(Debug)]
+pub struct Program {
     child: Child,
-    pub(crate) port: u16,
+    /// Where it listens.
+    pub port: u16,
     output: Arc<Mutex<String>>,
     heard: Mutex<Receiver<String>>,
     readers: Vec<JoinHandle<()>>,
@@ -188,13 +211,19 @@ pub(crate) struct Program {
     _folder: Arc<TempDir>,
 }
 
-impl Program {
-    pub(crate) fn url(&self, path: &str) -> String {
+impl Site for Program {
+    fn url(&self, path: &str) -> String {
         format!("http://localhost:{}{path}", self.port)
     }
 
+    fn remember_secret(&self, secret: &str) {
+        self.secrets.remember(secret);
+    }
+}
+
+impl Program {
     /// Waits until a line of standard output begins so, and returns it.
-    pub(crate) fn wait_for_line(&self, start: &str) -> String {
+    pub fn wait_for_line(&self, start: &str) -> String {
         loop {
             let line = self
                 .heard
@@ -214,7 +243,7 @@ impl Program {
     }
 
     /// Waits for the security event called `name`, and returns it.
-    pub(crate) fn wait_for_event(&self, name: &str) -> Value {
+    pub fn wait_for_event(&self, name: &str) -> Value {
         loop {
             let line = self.wait_for_line("{");
             let event: Value = serde_json::from_str(&line).unwrap();
@@ -225,7 +254,7 @@ impl Program {
     }
 
     /// The security events that were heard and not waited for yet.
-    pub(crate) fn events_so_far(&self) -> Vec<Value> {
+    pub fn events_so_far(&self) -> Vec<Value> {
         self.heard
             .lock()
             .unwrap()
@@ -235,26 +264,21 @@ impl Program {
     }
 
     /// How many lines so far, on either stream, contain this.
-    pub(crate) fn has_said(&self, text: &str) -> usize {
+    pub fn has_said(&self, text: &str) -> usize {
         let output = self.output.lock().unwrap();
         output.lines().filter(|line| line.contains(text)).count()
     }
 
     /// Waits until so many lines contain this.
-    pub(crate) fn wait_until_said(&self, text: &str, times: usize) {
-        block_on(testkit::eventually(text, async || {
+    pub fn wait_until_said(&self, text: &str, times: usize) {
+        block_on(crate::eventually(text, async || {
             self.has_said(text) >= times
         }));
     }
 
-    /// Remembers what must never be printed.
-    pub(crate) fn remember_secret(&self, secret: &str) {
-        self.secrets.remember(secret);
-    }
-
     /// How much memory the server holds.
     #[cfg(target_os = "linux")]
-    pub(crate) fn resident_kib(&self) -> u64 {
+    pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status
             .lines()
@@ -264,7 +288,7 @@ impl Program {
     }
 
     /// Lets no file of the server's grow past so many bytes; `None` lifts the limit.
-    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+    pub fn limit_files(&self, bytes: Option<u64>) {
         let soft = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
         let limited = Command::new("prlimit")
             .args([
@@ -277,7 +301,8 @@ impl Program {
         assert!(limited.success());
     }
 
-    pub(crate) fn signal(&self, signal: &str) {
+    /// Sends a signal, such as `-STOP`.
+    pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
             .args([signal, &self.child.id().to_string()])
             .status()
@@ -286,13 +311,13 @@ impl Program {
     }
 
     /// Asks the server to stop, and waits until it has. Returns its status and everything that it printed.
-    pub(crate) fn stop(self) -> (ExitStatus, String) {
+    pub fn stop(self) -> (ExitStatus, String) {
         self.signal("-TERM");
         self.wait()
     }
 
     /// Waits until the server has ended. Returns its status and everything that it printed.
-    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+    pub fn wait(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
@@ -302,7 +327,7 @@ impl Program {
     }
 
     /// Ends the server as a crash would.
-    pub(crate) fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -342,11 +367,11 @@ fn follow(
 }
 
 /// What must never be printed.
-#[derive(Clone, Default)]
-pub(crate) struct Secrets(Arc<Mutex<Vec<String>>>);
+#[derive(Clone, Debug, Default)]
+struct Secrets(Arc<Mutex<Vec<String>>>);
 
 impl Secrets {
-    pub(crate) fn remember(&self, secret: &str) {
+    fn remember(&self, secret: &str) {
         assert!(secret.len() >= 8, "too short to search for");
         let mut secrets = self.0.lock().unwrap();
         if !secrets.iter().any(|known| known == secret) {

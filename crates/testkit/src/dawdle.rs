@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::browser::Browser;
 
 /// A request whose body is yet to come.
-pub(crate) struct Dawdling {
+#[derive(Debug)]
+pub struct Dawdling {
     stream: TcpStream,
     body: &'static str,
 }
@@ -15,17 +16,12 @@ pub(crate) struct Dawdling {
 impl Dawdling {
     /// Sends the head, and returns once the server waits for the body: it says `100 Continue` when the handler has its session
     /// and asks for more.
-    pub(crate) fn begin(
-        browser: &mut Browser,
-        port: u16,
-        request: &str,
-        body: &'static str,
-    ) -> Self {
+    pub fn begin(browser: &mut Browser, port: u16, request: &str, body: &'static str) -> Self {
         let csrf = browser.csrf_token();
-        let cookie = &browser.cookies["sid"];
+        let cookies = browser.cookie_header();
         let length = body.len();
         let head = format!(
-            "{request} HTTP/1.1\r\nHost: localhost:{port}\r\nCookie: sid={cookie}\r\nX-CSRF-Token: {csrf}\r\n\
+            "{request} HTTP/1.1\r\nHost: localhost:{port}\r\nCookie: {cookies}\r\nX-CSRF-Token: {csrf}\r\n\
              Content-Type: application/json\r\nContent-Length: {length}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
         );
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -40,18 +36,19 @@ impl Dawdling {
     }
 
     /// Sends the body, and returns the whole answer as it came over the wire.
-    pub(crate) fn end(self) -> String {
+    pub fn end(self) -> String {
         self.send().rest()
     }
 
     /// Sends the body, and waits for nothing.
-    pub(crate) fn send(mut self) -> Self {
+    #[must_use]
+    pub fn send(mut self) -> Self {
         self.stream.write_all(self.body.as_bytes()).unwrap();
         self
     }
 
     /// What the server says without having got the body; nothing if it hangs up.
-    pub(crate) fn rest(&mut self) -> String {
+    pub fn rest(&mut self) -> String {
         let mut answer = String::new();
         self.stream.read_to_string(&mut answer).unwrap();
         answer
