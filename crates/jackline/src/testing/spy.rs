@@ -14,6 +14,9 @@ use crate::store::{
 };
 use crate::token::SessionKey;
 
+/// How long an event is waited for that has to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Watches a store, and breaks it on request.
 ///
 /// ```
@@ -77,12 +80,20 @@ impl SpyStore {
 
     /// Resolves once `method` has been called `times` times since the last [`reset`](Self::reset): an event to wait for
     /// where a test would otherwise sleep.
+    ///
+    /// # Panics
+    /// If that has not happened after a minute.
     pub async fn called(&self, method: &str, times: usize) {
         let mut calls = self.calls.subscribe();
+        let called =
+            calls.wait_for(|calls| calls.iter().filter(|call| **call == method).count() >= times);
         // The sender lives in `self`, which outlives this future, so the channel never closes.
-        let _ = calls
-            .wait_for(|calls| calls.iter().filter(|call| **call == method).count() >= times)
-            .await;
+        let called = tokio::time::timeout(PATIENCE, called).await;
+        assert!(
+            called.is_ok(),
+            "{method} was not called {times} times but {}",
+            self.count(method)
+        );
     }
 
     /// Makes the next `calls` calls fail with [`StoreError::Unavailable`]. They do not reach the store.

@@ -87,9 +87,11 @@ fn slow_site(policy: Option<jackline::lifecycle::Policy>) -> (Site, Gate) {
 /// Begins a request and returns when its handler has the session.
 async fn begin(browser: &Browser, gate: &Gate, path: &str) -> tokio::task::JoinHandle<Answer> {
     let request = browser.request(Method::GET, path);
-    let running = browser.site.start(request);
-    gate.arrival().await;
-    running
+    let mut running = browser.site.start(request);
+    tokio::select! {
+        () = gate.arrival() => running,
+        answer = &mut running => panic!("it never came to the gate: {answer:?}"),
+    }
 }
 
 async fn end(gate: &Gate, running: tokio::task::JoinHandle<Answer>) -> Answer {

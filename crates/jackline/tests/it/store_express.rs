@@ -319,7 +319,8 @@ async fn ending_all_reaches_sessions_that_only_express_has_seen() {
     let shared = Shared::start().await;
     let (alice, start) = (owner("1001"), now());
     let kept = shared.log_in("1001", start).await;
-    shared.log_in("1001", start).await;
+    let other = shared.log_in("1001", start).await;
+    let known = shared.text(&other).await.unwrap();
     for (sid, id) in [("number", "1001"), ("text", "\"1001\""), ("bob", "1002")] {
         shared.express_saves(sid, &login(id, start), "1800").await;
     }
@@ -342,6 +343,8 @@ async fn ending_all_reaches_sessions_that_only_express_has_seen() {
     // What the walk has missed, or Express brings back, is dead here; a login from after it is not.
     shared.express_saves("number", &before, "1800").await;
     assert_eq!(shared.load("number", later).await, Loaded::Absent);
+    shared.express_saves(&other, &known, "1800").await;
+    assert_eq!(shared.load(&other, later).await, Loaded::Absent);
     let after = later.after(MINUTE);
     shared
         .express_saves("again", &login("1001", after), "1800")

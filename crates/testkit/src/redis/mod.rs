@@ -14,7 +14,7 @@ use crate::eventually;
 use crate::process::Process;
 
 pub use self::cluster::RedisCluster;
-pub use self::sentinel::RedisSentinels;
+pub use self::sentinel::{RedisSentinels, SENTINEL_USER};
 
 /// Arguments that give a server a user besides the one who may do everything: name, password and rights.
 #[must_use]
@@ -22,6 +22,22 @@ pub fn user<'a>(name: &'a str, password: &'a str, rights: &'a str) -> Vec<&'a st
     let mut arguments = vec!["--user", name, "on", password];
     arguments.extend(rights.split(' '));
     arguments
+}
+
+/// A client of one address, over TLS if there are certificates.
+fn client(url: String, certificates: Option<&Certificates>) -> Client {
+    let Some(certificates) = certificates else {
+        return Client::open(url).unwrap();
+    };
+    let (certificate, key) = certificates.client();
+    let certificates = TlsCertificates {
+        client_tls: Some(ClientTlsConfig {
+            client_cert: std::fs::read(certificate).unwrap(),
+            client_key: std::fs::read(key).unwrap(),
+        }),
+        root_cert: Some(std::fs::read(certificates.authority()).unwrap()),
+    };
+    Client::build_with_tls(url, certificates).unwrap()
 }
 
 /// A running `redis-server`.
@@ -127,18 +143,7 @@ impl RedisServer {
     }
 
     fn client(&self) -> Client {
-        let Some(certificates) = &self.certificates else {
-            return Client::open(self.url()).unwrap();
-        };
-        let (certificate, key) = certificates.client();
-        let certificates = TlsCertificates {
-            client_tls: Some(ClientTlsConfig {
-                client_cert: std::fs::read(certificate).unwrap(),
-                client_key: std::fs::read(key).unwrap(),
-            }),
-            root_cert: Some(std::fs::read(certificates.authority()).unwrap()),
-        };
-        Client::build_with_tls(self.url(), certificates).unwrap()
+        client(self.url(), self.certificates.as_deref())
     }
 
     /// A connection for looking at what is stored.

@@ -1,10 +1,15 @@
 //! A master with two replicas, watched by three sentinels.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use super::RedisServer;
+use crate::certificates::Certificates;
 use crate::eventually;
 use crate::process::Process;
+
+/// The name and the password of the one user of sentinels that are not open to everybody.
+pub const SENTINEL_USER: (&str, &str) = ("watcher", "watch-and-ward");
 
 /// The name that the sentinels know the master by.
 const SERVICE: &str = "sessions";
@@ -24,21 +29,33 @@ impl RedisSentinels {
 
     /// The same, with arguments of their own for the servers.
     pub async fn start_with(arguments: &[&str]) -> Self {
+        Self::start_all(arguments, None).await
+    }
+
+    /// The same, all over TLS alone, for clients with a certificate of the same authority; and the sentinels answer nobody but
+    /// [`SENTINEL_USER`].
+    pub async fn start_over_tls(certificates: &Arc<Certificates>, arguments: &[&str]) -> Self {
+        Self::start_all(arguments, Some(certificates)).await
+    }
+
+    async fn start_all(arguments: &[&str], certificates: Option<&Arc<Certificates>>) -> Self {
         let quick = [&["--repl-diskless-sync-delay", "0"], arguments].concat();
-        let master = RedisServer::spawn(&quick, None);
+        let master = RedisServer::spawn(&quick, certificates);
         let port = master.port().to_string();
         let follow = [&quick, &["--replicaof", "127.0.0.1", &port][..]].concat();
         let servers = vec![
             master,
-            RedisServer::spawn(&follow, None),
-            RedisServer::spawn(&follow, None),
+            RedisServer::spawn(&follow, certificates),
+            RedisServer::spawn(&follow, certificates),
         ];
         // A sentinel asks for replicas when it starts and ten seconds later, so they are there first.
         eventually("the replicas follow", async || {
             servers[0].info("connected_slaves").await.as_deref() == Some("2")
         })
         .await;
-        let sentinels: Vec<_> = (0..3).map(|_| Watcher::start(&port)).collect();
+        let sentinels: Vec<_> = (0..3)
+            .map(|_| Watcher::start(&port, certificates))
+            .collect();
         let started = Self { servers, sentinels };
         started.agreed().await;
         started
@@ -47,7 +64,11 @@ impl RedisSentinels {
     /// The address of the sentinels, and of what they watch.
     pub fn url(&self) -> String {
         let hosts: Vec<_> = self.sentinels.iter().map(Watcher::host).collect();
-        format!("redis+sentinel://{}/{SERVICE}", hosts.join(","))
+        let scheme = match self.sentinels[0].certificates {
+            Some(_) => "rediss",
+            None => "redis",
+        };
+        format!("{scheme}+sentinel://{}/{SERVICE}", hosts.join(","))
     }
 
     /// The servers, masters and replicas.
@@ -130,17 +151,40 @@ impl RedisSentinels {
 struct Watcher {
     port: u16,
     process: Option<Process>,
+    certificates: Option<Arc<Certificates>>,
     /// Its settings, which it writes itself.
     _folder: tempfile::TempDir,
 }
 
 impl Watcher {
-    fn start(master: &str) -> Self {
+    fn start(master: &str, certificates: Option<&Arc<Certificates>>) -> Self {
         let (port, folder) = (crate::free_port(), tempfile::tempdir().unwrap());
         let settings = folder.path().join("sentinel.conf");
+        let access = match certificates {
+            None => format!("port {port}\n"),
+            Some(certificates) => {
+                let (certificate, key) = certificates.server();
+                let (name, password) = SENTINEL_USER;
+                format!(
+                    "port 0\n\
+                     tls-port {port}\n\
+                     tls-replication yes\n\
+                     tls-cert-file {}\n\
+                     tls-key-file {}\n\
+                     tls-ca-cert-file {}\n\
+                     user default off\n\
+                     user {name} on >{password} allkeys allchannels +@all\n\
+                     sentinel sentinel-user {name}\n\
+                     sentinel sentinel-pass {password}\n",
+                    certificate.display(),
+                    key.display(),
+                    certificates.authority().display(),
+                )
+            }
+        };
         let text = format!(
             "bind 127.0.0.1\n\
-             port {port}\n\
+             {access}\
              sentinel monitor {SERVICE} 127.0.0.1 {master} 2\n\
              sentinel down-after-milliseconds {SERVICE} 1000\n\
              sentinel failover-timeout {SERVICE} 3000\n"
@@ -151,6 +195,7 @@ impl Watcher {
         Self {
             port,
             process: Some(Process::start(&mut command)),
+            certificates: certificates.cloned(),
             _folder: folder,
         }
     }
@@ -167,7 +212,12 @@ impl Watcher {
     }
 
     async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> Option<T> {
-        let client = redis::Client::open(format!("redis://{}", self.host())).unwrap();
+        let (name, password) = SENTINEL_USER;
+        let url = match self.certificates {
+            None => format!("redis://{}", self.host()),
+            Some(_) => format!("rediss://{name}:{password}@{}", self.host()),
+        };
+        let client = super::client(url, self.certificates.as_deref());
         let mut connection = client.get_multiplexed_async_connection().await.ok()?;
         let mut command = redis::cmd(words[0]);
         for word in &words[1..] {

@@ -193,6 +193,15 @@ pub enum RedisOpenError {
         /// How long they had.
         within: Duration,
     },
+    /// A sentinel refuses the user.
+    #[error(
+        "the sentinel at {at} refuses the user and password that are given for sentinels, or asks for some; they are not \
+         those in the URL, which are the servers'"
+    )]
+    SentinelCredentials {
+        /// Host and port.
+        at: String,
+    },
     /// The sentinels name a server that takes no writes.
     #[error(
         "Redis at {at} is a replica, though the sentinels name it as the primary; try again when a failover is over"
@@ -418,7 +427,10 @@ impl Check {
             DialError::NoPrimary(NoPrimary::Silent {
                 at,
                 error: Some(error),
-            }) => self.explain(&error, at),
+            }) => match self.explain(&error, at) {
+                RedisOpenError::Credentials { at } => RedisOpenError::SentinelCredentials { at },
+                other => other,
+            },
             DialError::NoPrimary(NoPrimary::Silent { at, error: None }) => {
                 RedisOpenError::Sentinels {
                     at,

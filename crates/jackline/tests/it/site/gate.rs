@@ -1,6 +1,7 @@
 //! A gate in a handler: two requests are driven against each other by hand, without a clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -21,9 +22,11 @@ impl Gate {
         self.0.opened.notified().await;
     }
 
-    /// Waits until the handler stands before the gate.
+    /// Waits until the handler stands before the gate, which it does within a minute or never.
     pub(crate) async fn arrival(&self) {
-        self.0.arrived.notified().await;
+        let arrived = self.0.arrived.notified();
+        let arrived = tokio::time::timeout(Duration::from_secs(60), arrived).await;
+        arrived.expect("nobody came to the gate");
     }
 
     /// Lets it go on.

@@ -10,7 +10,8 @@ use jackline::store::{Loaded, Store};
 use super::outages::RIGHTS;
 use super::{MINUTE, now, visitor_key, visitor_record};
 use testkit::certificates::Certificates;
-use testkit::redis::{RedisCluster, RedisServer, user};
+use testkit::eventually;
+use testkit::redis::{RedisCluster, RedisSentinels, RedisServer, SENTINEL_USER, user};
 
 /// The options of a client that these certificates are for.
 pub(super) fn options(certificates: &Certificates) -> RedisOptions {
@@ -110,6 +111,38 @@ async fn a_cluster_over_tls_takes_the_same_certificates_at_every_node() {
     store.create(&key, &visitor_record(now())).await.unwrap();
     let loaded = store.load(&key, MINUTE, now()).await.unwrap();
     assert!(matches!(loaded, Loaded::Live { .. }));
+}
+
+// Proves: J6, J7, J11
+#[tokio::test]
+async fn sentinels_over_tls_are_asked_as_a_user_of_their_own() {
+    let certificates = Arc::new(Certificates::make());
+    let rights = format!("{RIGHTS} +role");
+    let web = user("web", ">open-sesame", &rights);
+    let servers = RedisSentinels::start_over_tls(&certificates, &web).await;
+    let url = servers.url().replacen("://", "://web:open-sesame@", 1);
+    let (name, password) = SENTINEL_USER;
+    for (password, asked_by_name) in [(password, true), ("open-sesame", true), ("", false)] {
+        let mut options = options(&certificates);
+        if asked_by_name {
+            options = options.sentinel_user(name, password);
+        }
+        let opened = RedisStore::connect(&url, options).await;
+        if password == SENTINEL_USER.1 {
+            let store = opened.unwrap();
+            let key = visitor_key(1);
+            store.create(&key, &visitor_record(now())).await.unwrap();
+            servers.fail_over().await;
+            // A client of the former primary learns of the new one.
+            eventually("the store follows", async || store.ping().await.is_ok()).await;
+            continue;
+        }
+        let said = opened.unwrap_err().to_string();
+        assert!(
+            said.contains("given for sentinels") && !said.contains("sesame"),
+            "{said}"
+        );
+    }
 }
 
 // Proves: A6, J11

@@ -5,7 +5,7 @@
 -- names that are no data; `idle`, the idle limit of a record whose cookie has none; `stem`, what our other names begin with.
 
 local LATEST = 999999999999999
--- Within one script Redis's clock may stand or run.
+-- How far off a time may be that Redis 6.2 was asked for in two steps.
 local SAME_MS = 20
 local BURIED_MS = 60000
 
@@ -25,6 +25,12 @@ end
 local function clock()
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- When a name runs out, by Redis's clock. Redis 6.2 says only how much is left.
+local function runs_out(name, left)
+  local till = redis.pcall('PEXPIRETIME', name)
+  return type(till) == 'number' and till or clock() + left
 end
 
 local function value_of(members, name)
@@ -90,7 +96,7 @@ local function fetch(name, now)
     left = record.idle
   end
   if record.known and record.left >= 0 and type(book.seen) == 'number' and type(book.till) == 'number'
-    and math.abs(book.till - clock() - left) <= SAME_MS then
+    and math.abs(book.till - runs_out(name, left)) <= SAME_MS then
     record.seen, record.untouched = book.seen, true
   else
     record.seen = math.min(now, now + left - record.idle)
@@ -132,13 +138,13 @@ end
 
 -- Writes a record that is known, under `name`.
 local function save(record, name, now)
-  local keep = math.max(idle_deadline(record) - now, 1)
+  local till = whole(clock() + math.max(idle_deadline(record) - now, 1))
   if record.known then
     set(record.kept, 'seen', whole(record.seen))
-    set(record.kept, 'till', whole(clock() + keep))
+    set(record.kept, 'till', till)
     set(record.members, 'jackline', text_of(record.kept))
   end
-  redis.call('SET', name, text_of(record.members), 'PX', whole(keep))
+  redis.call('SET', name, text_of(record.members), 'PXAT', till)
 end
 
 -- A record of ours that is new: its text without our bookkeeping, and our bookkeeping. Not written yet.
