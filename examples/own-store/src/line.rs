@@ -26,7 +26,7 @@ pub(crate) enum Change {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Written {
-    Put(SessionKey, Session),
+    Put(SessionKey, Box<Session>),
     End(SessionKey),
     Trace(SessionKey, Trace, u64),
     Epoch(OwnerId, u64),
@@ -77,7 +77,7 @@ impl From<&Record> for Session {
 impl From<&Change> for Written {
     fn from(change: &Change) -> Self {
         match change {
-            Change::Put(key, record) => Self::Put(*key, Session::from(record.as_ref())),
+            Change::Put(key, record) => Self::Put(*key, Box::new(Session::from(record.as_ref()))),
             Change::End(key) => Self::End(*key),
             Change::Trace(key, trace, at) => Self::Trace(*key, *trace, at.as_millis()),
             Change::Epoch(owner, epoch) => Self::Epoch(owner.clone(), epoch.0),
