@@ -192,7 +192,10 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   DATABASE_URL                     keep users in PostgreSQL, and without REDIS_URL sessions too: postgres://
   JACKLINE_STORE                   sqlite (default), redis, postgres, or memory (development only)
   JACKLINE_STORE_TIMEOUT           after how long a silent store means 503 [500ms]
-  JACKLINE_KEYSPACE                native
+  JACKLINE_KEYSPACE                native (default), or express to share the sessions of an Express application
+  JACKLINE_EXPRESS_USER_ID, JACKLINE_EXPRESS_USERNAME, JACKLINE_EXPRESS_LOGIN_AT, JACKLINE_EXPRESS_ROLE
+                                   which members of its sessions say who is logged in [userId, username, loginAt, role]
+  JACKLINE_EXPRESS_USER_ID_FORM    how a login here writes an identifier: text (default) or number
   JACKLINE_DATA_DIR                embedded data [./data]
   JACKLINE_IDLE_TIMEOUT            how long a session outlives its last use [30m]
   JACKLINE_ABSOLUTE_TIMEOUT        how long a session outlives its login [8h]
