@@ -11,14 +11,16 @@ mod plot;
 mod processes;
 mod redis;
 
+use std::time::Instant;
+
 use anyhow::{Result, bail, ensure};
 
 use self::contenders::{CONTENDERS, Contender};
 use self::measure::{Plan, Results};
 use crate::{run, tools};
 
-/// Builds what is asked for, all if nothing is, measures it, and prints a table. All contenders together, and not quickly, also
-/// write docs/performance.md.
+/// Builds what is asked for, all if nothing is, measures it, and prints a table. All contenders together also write
+/// docs/performance.md.
 ///
 /// # Errors
 /// When a name is unknown, something does not build, or a contender answers wrongly.
@@ -30,20 +32,16 @@ pub(crate) fn run(quick: bool, only: &[String]) -> Result<()> {
         "two cores are needed: one for the server, one for the clients and Redis"
     );
     contenders::build_clients()?;
-    let (mut built, mut missing) = (Vec::new(), Vec::new());
-    for contender in chosen {
-        match contenders::build(contender)? {
-            Ok(command) => built.push((contender, command)),
-            Err(why) => missing.push((contender, why)),
-        }
-    }
+    let (ready, left_out) = contenders::build_all(chosen)?;
 
     let plan = if quick { Plan::QUICK } else { Plan::FULL };
-    let results = measure::all(&plan, built)?;
-    let page = page::write(&plan, &results, &missing);
+    let start = Instant::now();
+    let results = measure::all(&plan, ready)?;
+    eprintln!("measured for {:.0} s", start.elapsed().as_secs_f64());
+    let page = page::write(&plan, &results, &left_out);
     println!("\n{page}");
-    if quick || !only.is_empty() {
-        println!("docs/performance.md is written by a whole run: no --quick, no --only.");
+    if !only.is_empty() {
+        println!("Not written to docs/performance.md, where all contenders belong.");
         return Ok(());
     }
     keep(&page, &results)

@@ -41,7 +41,7 @@ enum Chore {
     },
     /// Measure Jackline beside its floors and its peers; takes minutes, and writes docs/performance.md
     Bench {
-        /// Two minutes, for a first look; writes nothing
+        /// Two minutes, for a first look
         #[arg(long)]
         quick: bool,
         /// These contenders only; writes nothing

@@ -1,5 +1,6 @@
 //! Who is measured, how each is built and started, and which floor it stands on.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -187,6 +188,11 @@ impl Contender {
     }
 }
 
+/// Contenders that can be measured.
+pub(crate) type Ready = Vec<(&'static Contender, Built)>;
+/// Contenders that cannot, and why.
+pub(crate) type LeftOut = Vec<(&'static Contender, String)>;
+
 /// How to start a program that has been built.
 #[derive(Debug)]
 pub(crate) struct Built {
@@ -223,15 +229,32 @@ pub(crate) fn clients() -> PathBuf {
     run::root().join(TARGET).join("release/bench-load")
 }
 
-/// Builds a contender; or says why it is left out.
+/// Builds contenders, each program once. Returns how to start them, and those that are left out and why.
 ///
 /// # Errors
-/// When it does not build.
-pub(crate) fn build(contender: &Contender) -> Result<Result<Built, String>> {
+/// When one does not build.
+pub(crate) fn build_all(contenders: Vec<&'static Contender>) -> Result<(Ready, LeftOut)> {
+    let (mut ready, mut left_out) = (Vec::new(), Vec::new());
+    let mut folders = BTreeSet::new();
+    for contender in contenders {
+        if let Kind::Rust(folder) = contender.kind
+            && folders.insert(folder)
+        {
+            cargo_build(folder)?;
+        }
+        match built(contender)? {
+            Ok(built) => ready.push((contender, built)),
+            Err(why) => left_out.push((contender, why)),
+        }
+    }
+    Ok((ready, left_out))
+}
+
+/// How to start a contender; or why it is left out.
+fn built(contender: &Contender) -> Result<Result<Built, String>> {
     let arguments = contender.arguments.iter().map(ToString::to_string);
     match contender.kind {
         Kind::Rust(folder) => {
-            cargo_build(folder)?;
             let name = folder.rsplit('/').next().unwrap_or(folder);
             Ok(Ok(Built {
                 program: run::root()

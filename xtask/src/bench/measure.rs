@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::contenders::{self, Built, Contender, Route};
-use super::processes::{OTHERS, Process, SERVERS};
+use super::contenders::{self, Contender, Ready, Route};
+use super::processes::{self, OTHERS, Process, SERVERS};
 use super::redis::{self, Redis};
 use crate::run;
 
@@ -37,6 +37,8 @@ impl Plan {
 pub(crate) struct Results {
     pub(crate) redis_version: String,
     pub(crate) rows: Vec<Row>,
+    /// Of the time that was measured, the share in which others held the servers' core.
+    pub(crate) others: f64,
 }
 
 /// One contender at one route.
@@ -66,6 +68,9 @@ struct Round {
     per_second: f64,
     /// Commands that Redis has run per request, those within scripts included.
     commands: f64,
+    took: Duration,
+    /// How long others held the server's core meanwhile, to a hundredth of a second.
+    others: Duration,
 }
 
 /// Medians over rounds.
@@ -90,8 +95,7 @@ impl Results {
 
     /// What a contender's server needs for a request, as a multiple of what another's needs.
     pub(crate) fn ratio(&self, contender: &str, against: &str, route: Route) -> Option<f64> {
-        let figures = |name| Some(self.row(name, route)?.figures().server_us);
-        Some(figures(contender)? / figures(against)?)
+        Some(self.row(contender, route)?.ratio(self.row(against, route)?))
     }
 }
 
@@ -114,7 +118,7 @@ impl Row {
         }
     }
 
-    /// How much more the median round took than that of `other`.
+    /// What a request needs here, as a multiple of what it needs there.
     pub(crate) fn ratio(&self, other: &Row) -> f64 {
         self.figures().server_us / other.figures().server_us
     }
@@ -152,7 +156,7 @@ struct Answer {
 ///
 /// # Errors
 /// When one does not start, or answers a request with anything but success.
-pub(crate) fn all(plan: &Plan, built: Vec<(&'static Contender, Built)>) -> Result<Results> {
+pub(crate) fn all(plan: &Plan, ready: Ready) -> Result<Results> {
     let redis = Redis::start()?;
     let folder = run::root().join("bench/target/sessions");
     if folder.exists() {
@@ -161,7 +165,7 @@ pub(crate) fn all(plan: &Plan, built: Vec<(&'static Contender, Built)>) -> Resul
     std::fs::create_dir_all(&folder)?;
 
     let (mut running, mut rows) = (Vec::new(), Vec::new());
-    for (contender, built) in built {
+    for (contender, built) in ready {
         let file = folder.join(contender.name);
         let command = built.command(&redis.url(), &file.to_string_lossy());
         let mut one = Running::start(contender, &command)
@@ -192,9 +196,13 @@ pub(crate) fn all(plan: &Plan, built: Vec<(&'static Contender, Built)>) -> Resul
         }
     }
     let redis_version = redis.version()?;
+    let rounds = || rows.iter().flat_map(|row| &row.rounds);
+    let took: Duration = rounds().map(|round| round.took).sum();
+    let others: Duration = rounds().map(|round| round.others).sum();
     std::fs::remove_dir_all(&folder)?;
     Ok(Results {
         redis_version,
+        others: others.as_secs_f64() / took.as_secs_f64(),
         rows,
     })
 }
@@ -261,9 +269,11 @@ impl Running {
         let (route, requests) = (Route::ALL[place], self.requests[place]);
         self.ask("open", route, (requests / 10).max(CONNECTIONS))?;
         let calls = redis.calls()?;
+        let core = processes::core_time(SERVERS)?;
         let before = (self.server.cpu_time()?, redis.cpu_time()?);
         let answer = self.ask("go", route, requests)?;
         let after = (self.server.cpu_time()?, redis.cpu_time()?);
+        let core = processes::core_time(SERVERS)?.saturating_sub(core);
         let calls = redis::between(&calls, &redis.calls()?)?;
 
         ensure!(
@@ -278,6 +288,8 @@ impl Running {
             p99_us: answer.p99_us,
             per_second: requests as f64 / answer.seconds,
             commands: calls.values().sum::<u64>() as f64 / requests as f64,
+            took: Duration::from_secs_f64(answer.seconds),
+            others: core.saturating_sub(after.0.saturating_sub(before.0)),
         })
     }
 }

@@ -63,6 +63,14 @@ pub(crate) fn write(
          floors that do the same by hand and no more, and with others' sessions. Ratios within one run are what it is for: another\n\
          machine has other microseconds.\n",
     );
+    if results.others > 0.05 {
+        page += &format!(
+            "\n**Preliminary.** While this was measured, other programs held the servers' core for {:.0} % of the time. Servers then find\n\
+             more requests waiting whenever they get to run, and so need less for each, some more so than others: ratios on an idle\n\
+             machine differ.\n",
+            100.0 * results.others,
+        );
+    }
     for route in Route::ALL {
         page += &format!(
             "\n## `{}`: {}\n\n![microseconds per request](performance/{})\n\n{}",

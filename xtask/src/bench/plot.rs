@@ -4,9 +4,9 @@
 use super::contenders::{Family, Route};
 use super::measure::{Results, Row};
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 920.0;
 /// Where bars begin; titles stand before it.
-const LEFT: f64 = 300.0;
+const LEFT: f64 = 330.0;
 /// Room for a figure after the longest bar.
 const RIGHT: f64 = 110.0;
 const TOP: f64 = 64.0;

@@ -83,6 +83,26 @@ impl Process {
     }
 }
 
+/// How long a core has worked, for whomever. In hundredths of a second, so only good over many rounds.
+pub(crate) fn core_time(core: usize) -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let name = format!("cpu{core}");
+    let mut words = stat
+        .lines()
+        .map(str::split_whitespace)
+        .find_map(|mut words| (words.next() == Some(&name)).then_some(words))
+        .with_context(|| format!("there is no core {core}"))?;
+    // user, nice, system, idle, iowait, irq, softirq, steal.
+    let mut ticks = 0;
+    for place in 0..8 {
+        let word: u64 = words.next().unwrap_or_default().parse()?;
+        if place != 3 && place != 4 {
+            ticks += word;
+        }
+    }
+    Ok(Duration::from_millis(ticks * 10))
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself, and nobody is left to tell.

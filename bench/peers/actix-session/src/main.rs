@@ -39,7 +39,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn log_in(session: Session, user: String) -> Result<Json<Value>, Error> {
     session.renew();
-    session.insert("user", user).map_err(ErrorInternalServerError)?;
+    session
+        .insert("user", user)
+        .map_err(ErrorInternalServerError)?;
     Ok(Json(json!({ "ok": true })))
 }
 
@@ -52,6 +54,8 @@ async fn profile(session: Session) -> Result<Json<Value>, Error> {
 async fn views(session: Session) -> Result<Json<Value>, Error> {
     let views: Option<u64> = session.get("views").map_err(ErrorInternalServerError)?;
     let views = views.unwrap_or_default() + 1;
-    session.insert("views", views).map_err(ErrorInternalServerError)?;
+    session
+        .insert("views", views)
+        .map_err(ErrorInternalServerError)?;
     Ok(Json(json!({ "views": views })))
 }
