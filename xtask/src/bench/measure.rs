@@ -92,11 +92,6 @@ impl Results {
             .iter()
             .find(|row| row.contender.name == contender && row.route == route)
     }
-
-    /// What a contender's server needs for a request, as a multiple of what another's needs.
-    pub(crate) fn ratio(&self, contender: &str, against: &str, route: Route) -> Option<f64> {
-        Some(self.row(contender, route)?.ratio(self.row(against, route)?))
-    }
 }
 
 impl Row {
