@@ -1,6 +1,7 @@
 //! Every chore of the workspace, as `cargo xtask <chore>`. What a chore needs beyond Rust it finds, installs or asks for by name, so a
 //! fresh clone needs no page of instructions. `cargo xtask ci` is exactly what CI runs.
 
+mod bench;
 mod ci;
 mod coverage;
 mod deny;
@@ -38,6 +39,15 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Measure Jackline beside its floors and its peers; takes minutes, and writes docs/performance.md
+    Bench {
+        /// Two minutes, for a first look
+        #[arg(long)]
+        quick: bool,
+        /// These contenders only; writes nothing
+        #[arg(long, num_args = 1.., value_name = "NAME")]
+        only: Vec<String>,
+    },
     /// Check licences, bans and sources of all dependencies
     Deny,
 }
@@ -49,6 +59,7 @@ fn main() -> ExitCode {
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Coverage { check: false } => coverage::write(),
         Chore::Coverage { check: true } => coverage::check(),
+        Chore::Bench { quick, only } => bench::run(quick, &only),
         Chore::Deny => deny::run(),
     };
     // Not returned from `main`: a chore that fails is no bug, and RUST_BACKTRACE would bury its message.

@@ -62,6 +62,25 @@ pub(crate) const FOR_FUZZING: &[Tool] = &[Tool {
     why: "libFuzzer is C++, compiled on the spot",
 }];
 
+/// What the benchmark runs. Node is left out on purpose: without it one contender is missing, and the page says so.
+pub(crate) const FOR_BENCHMARKS: &[Tool] = &[
+    Tool {
+        binary: "redis-server",
+        package: "redis-server",
+        why: "most contenders keep their sessions there",
+    },
+    Tool {
+        binary: "redis-cli",
+        package: "redis-tools",
+        why: "it says what Redis was sent",
+    },
+    Tool {
+        binary: "taskset",
+        package: "util-linux",
+        why: "each side has a core of its own",
+    },
+];
+
 /// Returns with every tool in its place.
 ///
 /// # Errors
