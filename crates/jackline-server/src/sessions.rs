@@ -14,6 +14,7 @@ use jackline::session::SessionInfo;
 use jackline::store::Store;
 use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
+use jackline::store::near::{Announcements, NearCache, NearOptions};
 use jackline::store::postgres::{PostgresOptions, PostgresStore};
 use jackline::store::redis::{RedisOptions, RedisStore};
 use jackline::store::sqlite::SqliteStore;
@@ -97,9 +98,25 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
     .build()?)
 }
 
-/// Opens the store, behind encryption if that is configured.
+/// Opens the store, behind encryption and a near-cache if those are configured.
 pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    let store = open_engine(config).await?;
+    let Some(near) = config.store.near_cache_bytes.map(NearOptions::new) else {
+        return encrypted(config, open_engine(config, None).await?);
+    };
+    // In front of encryption, so that what is kept need not be decrypted each time.
+    Ok(Arc::new(match &config.store.engine {
+        StoreEngine::Redis(_) => {
+            let announcements = Announcements::new(near);
+            let store = open_engine(config, Some(&announcements)).await?;
+            NearCache::announced(encrypted(config, store)?, &announcements)
+        }
+        StoreEngine::Memory | StoreEngine::Sqlite | StoreEngine::Postgres(_) => {
+            NearCache::in_process(encrypted(config, open_engine(config, None).await?)?, near)
+        }
+    }))
+}
+
+fn encrypted(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Arc<dyn Store>> {
     let Some(encryption) = &config.encryption else {
         return Ok(store);
     };
@@ -110,7 +127,10 @@ pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>
     Ok(Arc::new(EncryptedStore::new(store, keys)))
 }
 
-async fn open_engine(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+async fn open_engine(
+    config: &Config,
+    announce_to: Option<&Announcements>,
+) -> anyhow::Result<Arc<dyn Store>> {
     Ok(match &config.store.engine {
         StoreEngine::Memory => Arc::new(MemoryStore::new()),
         StoreEngine::Sqlite => {
@@ -119,7 +139,9 @@ async fn open_engine(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
                 .with_context(|| format!("cannot open the session store {}", file.display()))?;
             Arc::new(store)
         }
-        StoreEngine::Redis(redis) => Arc::new(open_redis(redis, config.store.timeout).await?),
+        StoreEngine::Redis(redis) => {
+            Arc::new(open_redis(redis, config.store.timeout, announce_to).await?)
+        }
         StoreEngine::Postgres(url) => {
             let options = postgres_options(config.store.timeout);
             let store = PostgresStore::connect(url, options)
@@ -138,6 +160,7 @@ async fn open_engine(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 pub(crate) async fn open_redis(
     redis: &RedisSettings,
     timeout: Duration,
+    announce_to: Option<&Announcements>,
 ) -> anyhow::Result<RedisStore> {
     let read = |variable: &str, file: &Path| {
         std::fs::read(file)
@@ -157,6 +180,9 @@ pub(crate) async fn open_redis(
     }
     if let Some(user) = &redis.sentinel_user {
         options = options.sentinel_user(&user.name, user.password.as_str());
+    }
+    if let Some(announcements) = announce_to {
+        options = options.announce_to(announcements);
     }
     RedisStore::connect(redis.url.expose(), options)
         .await

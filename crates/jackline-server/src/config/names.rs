@@ -58,6 +58,7 @@ settings! {
     DATABASE_URL = "DATABASE_URL", "database_url", One, Nothing;
     STORE = "JACKLINE_STORE", "store", One, Value;
     STORE_TIMEOUT = "JACKLINE_STORE_TIMEOUT", "store_timeout", One, Value;
+    NEAR_CACHE = "JACKLINE_NEAR_CACHE", "near_cache", One, Value;
     KEYSPACE = "JACKLINE_KEYSPACE", "keyspace", One, Value;
     DATA_DIR = "JACKLINE_DATA_DIR", "data_dir", One, Value;
     IDLE_TIMEOUT = "JACKLINE_IDLE_TIMEOUT", "idle_timeout", One, Value;

@@ -48,6 +48,12 @@ impl RedisUrl {
         &self.0
     }
 
+    /// Whether it leads to a Redis Cluster.
+    pub(crate) fn is_cluster(&self) -> bool {
+        let scheme = self.0.split_once("://");
+        scheme.is_some_and(|(scheme, _)| scheme.ends_with("+cluster"))
+    }
+
     /// Where it leads, without user, password, database or options: `redis://cache.example:6380`.
     pub fn place(&self) -> String {
         let Some((scheme, rest)) = self.0.split_once("://") else {

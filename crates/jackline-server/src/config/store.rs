@@ -8,6 +8,7 @@ use jackline::postgres::{PostgresOpenError, PostgresUrl};
 use super::deployment::Deployment;
 use super::duration::{self, Bounds};
 use super::names::Setting;
+use super::near;
 use super::redis::{self, RedisSettings};
 use super::source::Reader;
 
@@ -20,6 +21,8 @@ pub struct StoreSettings {
     pub database: Option<PostgresUrl>,
     /// After how long an unanswered store call counts as failed, and the request gets `503`. Default 500 ms, at most 30 s.
     pub timeout: Duration,
+    /// How many bytes of memory live sessions may be kept in, so that the store is not asked for them. Default: none.
+    pub near_cache_bytes: Option<u64>,
     /// How records are laid out.
     pub keyspace: Keyspace,
 }
@@ -46,8 +49,10 @@ pub enum Keyspace {
 
 pub(crate) fn read(reader: &mut Reader, deployment: Deployment) -> StoreSettings {
     let database = read_database_url(reader);
+    let engine = read_engine(reader, deployment, database.as_ref());
     StoreSettings {
-        engine: read_engine(reader, deployment, database.as_ref()),
+        near_cache_bytes: near::read(reader, &engine),
+        engine,
         database,
         timeout: read_timeout(reader),
         keyspace: read_keyspace(reader),

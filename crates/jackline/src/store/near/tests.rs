@@ -220,6 +220,14 @@ async fn nothing_is_kept_of_a_session_while_it_is_written() {
     assert!(!scene.knows(&key).await && !scene.knows(&key).await);
     drop(write);
     assert!(!scene.knows(&key).await && scene.knows(&key).await);
+
+    // A load that begins meanwhile may have been answered before the write was carried out.
+    let write = scene.near.kept.write([&key]);
+    let load = scene.held_up_load(key, NOW).await;
+    drop(write);
+    scene.spy.hang(false);
+    load.await.unwrap();
+    assert!(!scene.knows(&key).await && scene.knows(&key).await);
 }
 
 // Proves: J2, J5
