@@ -167,7 +167,9 @@ async fn a_lost_line_empties_the_cache_and_another_does_not_fill_it_again() {
     first.complete_until(now());
     scene.spy.hang(false);
     between.await.unwrap();
-    assert!(!scene.knows(&key).await, "the other line is silent");
+    for _ in 0..2 {
+        assert!(!scene.knows(&key).await, "the other line is silent");
+    }
     second.complete_until(now());
     assert!(scene.knows(&key).await);
 
