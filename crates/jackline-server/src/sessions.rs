@@ -14,6 +14,7 @@ use jackline::session::SessionInfo;
 use jackline::store::Store;
 use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
+use jackline::store::near::{Announcements, NearCache, NearOptions};
 use jackline::store::postgres::{PostgresOptions, PostgresStore};
 use jackline::store::redis::express::{ExpressOptions, ExpressStore};
 use jackline::store::redis::{RedisOptions, RedisStore};
@@ -106,9 +107,25 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
     .build()?)
 }
 
-/// Opens the store, behind encryption if that is configured.
+/// Opens the store, behind encryption and a near-cache if those are configured.
 pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    let store = open_engine(config).await?;
+    let Some(near) = config.store.near_cache_bytes.map(NearOptions::new) else {
+        return encrypted(config, open_engine(config, None).await?);
+    };
+    // In front of encryption, so that what is kept need not be decrypted each time.
+    Ok(Arc::new(match &config.store.engine {
+        StoreEngine::Redis(_) => {
+            let announcements = Announcements::new(near);
+            let store = open_engine(config, Some(&announcements)).await?;
+            NearCache::announced(encrypted(config, store)?, &announcements)
+        }
+        StoreEngine::Memory | StoreEngine::Sqlite | StoreEngine::Postgres(_) => {
+            NearCache::in_process(encrypted(config, open_engine(config, None).await?)?, near)
+        }
+    }))
+}
+
+fn encrypted(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Arc<dyn Store>> {
     let Some(encryption) = &config.encryption else {
         return Ok(store);
     };
@@ -119,7 +136,10 @@ pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>
     Ok(Arc::new(EncryptedStore::new(store, keys)))
 }
 
-async fn open_engine(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+async fn open_engine(
+    config: &Config,
+    announce_to: Option<&Announcements>,
+) -> anyhow::Result<Arc<dyn Store>> {
     Ok(match &config.store.engine {
         StoreEngine::Memory => Arc::new(MemoryStore::new()),
         StoreEngine::Sqlite => {
@@ -129,7 +149,9 @@ async fn open_engine(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
             Arc::new(store)
         }
         StoreEngine::Redis(redis) => match &config.store.keyspace {
-            Keyspace::Native => Arc::new(open_redis(redis, config.store.timeout).await?),
+            Keyspace::Native => {
+                Arc::new(open_redis(redis, config.store.timeout, announce_to).await?)
+            }
             Keyspace::Express(mapping) => {
                 let options = ExpressOptions {
                     redis: redis_options(redis, config.store.timeout)?,
@@ -159,8 +181,13 @@ async fn open_engine(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 pub(crate) async fn open_redis(
     redis: &RedisSettings,
     timeout: Duration,
+    announce_to: Option<&Announcements>,
 ) -> anyhow::Result<RedisStore> {
-    RedisStore::connect(redis.url.expose(), redis_options(redis, timeout)?)
+    let mut options = redis_options(redis, timeout)?;
+    if let Some(announcements) = announce_to {
+        options = options.announce_to(announcements);
+    }
+    RedisStore::connect(redis.url.expose(), options)
         .await
         .with_context(|| unusable(redis))
 }

@@ -127,7 +127,7 @@ async fn expiry(
     report: &mut Report,
 ) {
     if let StoreEngine::Redis(settings) = &config.store.engine {
-        match sessions::open_redis(settings, config.store.timeout).await {
+        match sessions::open_redis(settings, config.store.timeout, None).await {
             Ok(store) => redis(&store, report).await,
             Err(error) => report.unchecked(Topic::NO_EXPIRY, format!("{error:#}")),
         }

@@ -192,6 +192,7 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   DATABASE_URL                     keep users in PostgreSQL, and without REDIS_URL sessions too: postgres://
   JACKLINE_STORE                   sqlite (default), redis, postgres, or memory (development only)
   JACKLINE_STORE_TIMEOUT           after how long a silent store means 503 [500ms]
+  JACKLINE_NEAR_CACHE              memory for live sessions, so that the store is asked less: a size, such as 64MiB [off]
   JACKLINE_KEYSPACE                native (default), or express to share the sessions of an Express application
   JACKLINE_EXPRESS_USER_ID, JACKLINE_EXPRESS_USERNAME, JACKLINE_EXPRESS_LOGIN_AT, JACKLINE_EXPRESS_ROLE
                                    which members of its sessions say who is logged in [userId, username, loginAt, role]

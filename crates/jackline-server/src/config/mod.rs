@@ -17,6 +17,7 @@ mod load;
 mod log;
 mod mistake;
 mod names;
+mod near;
 mod proxies;
 mod redis;
 mod secrets;

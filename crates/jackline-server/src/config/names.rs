@@ -58,6 +58,7 @@ settings! {
     DATABASE_URL = "DATABASE_URL", "database_url", One, Nothing;
     STORE = "JACKLINE_STORE", "store", One, Value;
     STORE_TIMEOUT = "JACKLINE_STORE_TIMEOUT", "store_timeout", One, Value;
+    NEAR_CACHE = "JACKLINE_NEAR_CACHE", "near_cache", One, Value;
     KEYSPACE = "JACKLINE_KEYSPACE", "keyspace", One, Value;
     EXPRESS_USER_ID = "JACKLINE_EXPRESS_USER_ID", "express_user_id", One, Value;
     EXPRESS_USER_ID_FORM = "JACKLINE_EXPRESS_USER_ID_FORM", "express_user_id_form", One, Value;

@@ -48,6 +48,11 @@ impl RedisUrl {
         &self.0
     }
 
+    /// Whether it leads to a Redis Cluster.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.scheme().ends_with("+cluster")
+    }
+
     /// Where it leads, without user, password, database or options: `redis://cache.example:6380`.
     pub fn place(&self) -> String {
         let Some((scheme, rest)) = self.0.split_once("://") else {
@@ -60,11 +65,6 @@ impl RedisUrl {
         let authority = rest.split('/').next().unwrap_or_default();
         let hosts = authority.rsplit('@').next().unwrap_or_default();
         format!("{scheme}://{hosts}")
-    }
-
-    /// Whether it leads to a cluster.
-    pub(super) fn is_cluster(&self) -> bool {
-        self.scheme().ends_with("+cluster")
     }
 
     /// The kind of place it leads to, and whether by TLS.

@@ -9,6 +9,7 @@ use super::deployment::Deployment;
 use super::duration::{self, Bounds};
 use super::keyspace::{self, Keyspace};
 use super::names::Setting;
+use super::near;
 use super::redis::{self, RedisSettings};
 use super::source::Reader;
 
@@ -21,6 +22,8 @@ pub struct StoreSettings {
     pub database: Option<PostgresUrl>,
     /// After how long an unanswered store call counts as failed, and the request gets `503`. Default 500 ms, at most 30 s.
     pub timeout: Duration,
+    /// How many bytes of memory live sessions may be kept in, so that the store is not asked for them. Default: none.
+    pub near_cache_bytes: Option<u64>,
     /// How records are laid out.
     pub keyspace: Keyspace,
 }
@@ -49,6 +52,7 @@ pub(crate) fn read(
         keyspace::check(reader, &engine);
     }
     StoreSettings {
+        near_cache_bytes: near::read(reader, &engine, &keyspace),
         engine,
         database,
         timeout: read_timeout(reader),

@@ -149,6 +149,10 @@ fn sessions_are_shared_with_express_in_its_redis_under_its_secret_and_in_no_othe
             "JACKLINE_ENCRYPTION_KEY",
         ),
         (
+            vec![express, redis, secret, ("JACKLINE_NEAR_CACHE", "64MiB")],
+            "JACKLINE_NEAR_CACHE",
+        ),
+        (
             vec![express, redis, secret, ("JACKLINE_EXPRESS_ROLE", "userId")],
             "JACKLINE_EXPRESS_ROLE",
         ),
@@ -214,6 +218,12 @@ fn each_mistake_alone_is_refused_under_its_own_name() {
         ("JACKLINE_SHUTDOWN_TIMEOUT", "10"),
         ("JACKLINE_SHUTDOWN_TIMEOUT", "0s"),
         ("JACKLINE_SHUTDOWN_TIMEOUT", "11m"),
+        ("JACKLINE_NEAR_CACHE", "on"),
+        ("JACKLINE_NEAR_CACHE", "64"),
+        ("JACKLINE_NEAR_CACHE", "64MB"),
+        ("JACKLINE_NEAR_CACHE", "0MiB"),
+        ("JACKLINE_NEAR_CACHE", "65GiB"),
+        ("JACKLINE_NEAR_CACHE", "99999999999999999999GiB"),
         ("JACKLINE_KEYSPACE", "express"),
         ("JACKLINE_KEYSPACE", "nativ"),
         ("JACKLINE_IDLE_TIMEOUT", "30"),
@@ -300,8 +310,37 @@ fn production_refuses_what_development_allows() {
 
 // Proves: J11
 #[test]
+fn a_near_cache_is_off_or_of_a_size() {
+    for (value, bytes) in [
+        ("off", None),
+        ("1MiB", Some(1 << 20)),
+        ("64MiB", Some(64 << 20)),
+        ("2GiB", Some(2 << 30)),
+    ] {
+        let config = development(&[("JACKLINE_NEAR_CACHE", value)]).unwrap();
+        assert_eq!(config.store.near_cache_bytes, bytes, "{value}");
+    }
+    assert_eq!(development(&[]).unwrap().store.near_cache_bytes, None);
+}
+
+// Proves: J11
+#[test]
 fn settings_that_contradict_each_other_are_refused() {
     for (settings, subject) in [
+        (
+            [
+                ("DATABASE_URL", "postgres://127.0.0.1/e"),
+                ("JACKLINE_NEAR_CACHE", "64MiB"),
+            ],
+            "JACKLINE_NEAR_CACHE",
+        ),
+        (
+            [
+                ("REDIS_URL", "redis+cluster://127.0.0.1"),
+                ("JACKLINE_NEAR_CACHE", "64MiB"),
+            ],
+            "JACKLINE_NEAR_CACHE",
+        ),
         (
             [
                 ("DATABASE_URL", "postgres://127.0.0.1/e"),

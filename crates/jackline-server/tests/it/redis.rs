@@ -74,6 +74,21 @@ fn on_a_cluster() {
     spend_a_day(&Place::new(&[("REDIS_URL", &cluster.url())]));
 }
 
+// Proves: T2.3, J2
+#[test]
+fn with_a_near_cache_as_a_user_with_few_rights() {
+    let server = block_on(RedisServer::start_with(&user(
+        "web",
+        ">open-sesame",
+        RIGHTS,
+    )));
+    let url = server.url().replacen("://", "://web:open-sesame@", 1);
+    spend_a_day(&Place::new(&[
+        ("REDIS_URL", &url),
+        ("JACKLINE_NEAR_CACHE", "64MiB"),
+    ]));
+}
+
 fn spend_a_day(place: &Place) {
     let program = place.serve();
     // Several, since on a cluster a visitor's session lies in another slot than the login that replaces it, but not always.

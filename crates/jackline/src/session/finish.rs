@@ -137,7 +137,9 @@ impl Shared {
     ) -> Result<Option<Loaded>, SessionError> {
         let (store, now) = (&self.context.store, self.context.clock.now());
         let Sighting { at, endings } = state.sighting;
-        if endings == store.endings() && now.since(at) <= SIGHTING_GOOD {
+        // A live session that was not renewed may have been answered for from memory (`store::near`).
+        let store_said_so = state.came_with.is_none() || state.renewed;
+        if store_said_so && endings == store.endings() && now.since(at) <= SIGHTING_GOOD {
             return Ok(None);
         }
         store.load(key, NO_RENEWAL, now).await.map(Some)

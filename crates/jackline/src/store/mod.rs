@@ -27,6 +27,8 @@ mod doubt;
 #[cfg(feature = "encryption")]
 pub mod encrypted;
 pub mod memory;
+#[cfg(feature = "near-cache")]
+pub mod near;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]

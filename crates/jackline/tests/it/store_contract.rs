@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jackline::store::Store;
 use jackline::store::memory::MemoryStore;
+use jackline::store::near::{NearCache, NearOptions};
 use jackline::store::sqlite::SqliteStore;
 use jackline::testing::SpyStore;
 
@@ -26,3 +27,20 @@ pub(crate) async fn in_sqlite() -> (Arc<dyn Store>, tempfile::TempDir) {
 }
 
 jackline::store_contract!(sqlite, in_sqlite());
+
+async fn near_memory() -> Arc<dyn Store> {
+    near(in_memory().await)
+}
+
+jackline::store_contract!(near_memory, near_memory());
+
+async fn near_sqlite() -> (Arc<dyn Store>, tempfile::TempDir) {
+    let (store, folder) = in_sqlite().await;
+    (near(store), folder)
+}
+
+jackline::store_contract!(near_sqlite, near_sqlite());
+
+fn near(store: Arc<dyn Store>) -> Arc<dyn Store> {
+    Arc::new(NearCache::in_process(store, NearOptions::new(1 << 20)))
+}

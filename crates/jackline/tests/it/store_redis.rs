@@ -5,6 +5,7 @@
 mod cluster;
 pub(crate) mod contract;
 mod deltas;
+mod near;
 mod outages;
 mod sentinel;
 mod tls;

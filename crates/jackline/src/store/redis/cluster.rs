@@ -203,6 +203,7 @@ impl Nodes {
         Some(Dialer {
             to: To::Server(self.tls.client(info).ok()?),
             times: self.times,
+            announcer: None,
         })
     }
 

@@ -8,12 +8,15 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::Notify;
 
+use super::announce::{Announcer, Listener};
 use super::sentinel::{NoPrimary, Sentinels};
 
 /// Makes connections to one server, or to whichever has its place.
 pub(super) struct Dialer {
     pub(super) to: To,
     pub(super) times: Times,
+    /// Whom every connection tells what others change.
+    pub(super) announcer: Option<Announcer>,
 }
 
 /// Whom a [`Dialer`] calls.
@@ -36,6 +39,7 @@ pub(super) struct Dialed {
     pub(super) connection: MultiplexedConnection,
     pub(super) at: String,
     pub(super) closed: Arc<Notify>,
+    pub(super) listener: Option<Arc<Listener>>,
 }
 
 /// Why there is no connection.
@@ -71,7 +75,7 @@ impl Dialer {
                 }
             };
             at = client.get_connection_info().addr().to_string();
-            let mut dialed = connect(&client, self.times)
+            let mut dialed = connect(&client, self.times, self.announcer.as_ref())
                 .await
                 .map_err(|error| DialError::server(&at, error))?;
             if !sure && !is_primary(&mut dialed.connection, &at).await? {
@@ -105,9 +109,15 @@ impl Dialer {
 }
 
 /// Connects to one server.
-pub(super) async fn connect(client: &Client, times: Times) -> Result<Dialed, RedisError> {
+pub(super) async fn connect(
+    client: &Client,
+    times: Times,
+    announcer: Option<&Announcer>,
+) -> Result<Dialed, RedisError> {
     let closed = Arc::new(Notify::new());
     let tell = Arc::clone(&closed);
+    let listener = announcer.map(|announcer| Arc::new(announcer.listen()));
+    let hears = listener.clone();
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(times.connect))
         .set_response_timeout(Some(times.respond))
@@ -115,18 +125,25 @@ pub(super) async fn connect(client: &Client, times: Times) -> Result<Dialed, Red
         .set_pipeline_buffer_size(1024)
         // With RESP3 the client notices by itself that the connection is closed, before the next request needs it.
         .set_push_sender(move |push: PushInfo| {
+            if let Some(listener) = &hears {
+                listener.hear(&push);
+            }
             if push.kind == PushKind::Disconnection {
                 tell.notify_one();
             }
             Ok::<_, redis::aio::SendError>(())
         });
-    let connection = client
+    let mut connection = client
         .get_multiplexed_async_connection_with_config(&config)
         .await?;
+    if let Some(listener) = &listener {
+        listener.begin(&mut connection).await?;
+    }
     Ok(Dialed {
         connection,
         at: client.get_connection_info().addr().to_string(),
         closed,
+        listener,
     })
 }
 

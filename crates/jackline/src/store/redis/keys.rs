@@ -44,6 +44,25 @@ impl Names {
         self.sessions_in(key.bucket()) + &member(key)
     }
 
+    /// The session that has this name; `None` if none has.
+    #[cfg(feature = "near-cache")]
+    pub(super) fn session_key(&self, name: &[u8]) -> Option<SessionKey> {
+        let rest = name.strip_prefix(self.prefix.as_bytes())?;
+        let rest = rest.strip_prefix(b"{")?;
+        let (tag, rest) = rest.split_at_checked(3)?;
+        let (mut bucket, mut digest) = ([0; 2], [0; 32]);
+        let whole = URL_SAFE_NO_PAD.decode_slice(tag, &mut bucket) == Ok(2)
+            && URL_SAFE_NO_PAD.decode_slice(rest.strip_prefix(b"}")?, &mut digest) == Ok(32);
+        let bucket = Bucket::from_number(u16::from_be_bytes(bucket));
+        whole.then(|| SessionKey::from_parts(bucket, digest))
+    }
+
+    /// What the name of every session begins with, and of nothing else.
+    #[cfg(feature = "near-cache")]
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// What is left of a session.
     pub(super) fn trace(&self, key: &SessionKey) -> String {
         self.beside("trace", key.bucket(), &member(key))
@@ -169,6 +188,26 @@ mod tests {
         assert_eq!(from_member(&owner(), member(&key).as_bytes()).unwrap(), key);
         for nonsense in ["", "x", "====", &"A".repeat(44), &"!".repeat(43)] {
             assert!(from_member(&owner(), nonsense.as_bytes()).is_err());
+        }
+    }
+
+    #[cfg(feature = "near-cache")]
+    #[test]
+    fn a_name_leads_back_to_its_session_and_no_other_name_to_any() {
+        let names = Names::new("shop:sess:").unwrap();
+        let key = SessionKey::from_parts(Bucket::of(&owner()), [0xfe; 32]);
+        let name = names.session(&key);
+        assert_eq!(names.session_key(name.as_bytes()), Some(key));
+        let trace = names.trace(&key);
+        for other in [
+            "",
+            "shop:sess:",
+            "shop:sess:{",
+            &name[1..],
+            &name[..60],
+            &trace,
+        ] {
+            assert_eq!(names.session_key(other.as_bytes()), None, "{other}");
         }
     }
 

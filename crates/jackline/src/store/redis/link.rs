@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::announce::Listener;
 use super::dial::{DialError, Dialed, Dialer};
 use super::question::Question;
 use super::sentinel::NoPrimary;
@@ -133,6 +134,17 @@ struct Live {
     at: String,
     /// Told when the connection is to be replaced.
     replace: Arc<Notify>,
+    listener: Option<Arc<Listener>>,
+}
+
+impl Live {
+    /// Returns when the server does not prove any more that it announces everything; never, if it is not to.
+    async fn until_silent(&self) {
+        match &self.listener {
+            Some(listener) => listener.until_silent(self.connection.clone()).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl From<Dialed> for Live {
@@ -141,6 +153,7 @@ impl From<Dialed> for Live {
             connection: dialed.connection,
             at: dialed.at,
             replace: dialed.closed,
+            listener: dialed.listener,
         }
     }
 }
@@ -277,19 +290,30 @@ async fn keep(dialer: Dialer, publish: watch::Sender<State>, mut first: Option<L
             tokio::select! {
                 () = live.replace.notified() => {}
                 () = dialer.supplanted(&live.at) => {}
+                () = live.until_silent() => {}
             }
         };
         tokio::pin!(over);
+        let lasted = tokio::time::timeout(Pause::LONGEST, &mut over)
+            .await
+            .is_err();
+        if lasted {
+            over.await;
+        }
         // A connection that lasted is replaced at once. One that did not shows a server that accepts and hangs up, or a
         // read-only one; hurrying would help nobody.
-        if tokio::time::timeout(Pause::LONGEST, &mut over)
-            .await
-            .is_err()
-        {
-            pause = Pause::default();
-            over.await;
+        publish.send_replace(if lasted {
+            State::Connecting
         } else {
-            publish.send_replace(State::Down(Failure::Lost));
+            State::Down(Failure::Lost)
+        });
+        // Only now that nobody asks on it any more: what is loaded from here on is loaded over the next.
+        if let Some(listener) = &live.listener {
+            listener.lost();
+        }
+        if lasted {
+            pause = Pause::default();
+        } else {
             pause.wait().await;
         }
     }

@@ -20,9 +20,13 @@
 //! - **Memory:** `maxmemory-policy noeviction`. When memory is full, logins and writes fail with
 //!   [`StoreError::Unavailable`] while logouts and revocations still work. A policy that evicts may take an owner's index
 //!   and so hide sessions from [`end_all`](Store::end_all).
+//! - **Near-cache:** with [`RedisOptions::announce_to`] every connection is told what others change. Redis then sends each change
+//!   of a session to every instance, one name of some fifty bytes, and is asked for a proof four times per bound.
 //! - **Clocks:** limits are measured with the clocks of the web servers. Redis's clock reclaims and decides nothing.
 
 mod address;
+#[cfg_attr(not(feature = "near-cache"), path = "unannounced.rs")]
+mod announce;
 mod answer;
 mod apart;
 mod cluster;

@@ -8,6 +8,7 @@ use redis::{ErrorKind, RedisError};
 use zeroize::Zeroizing;
 
 use super::address::Address;
+use super::announce::{Announcements, Announcer};
 use super::cluster::{Cluster, NotFound};
 use super::dial::{DialError, Dialed, Dialer, Times, To};
 use super::keys::Names;
@@ -35,6 +36,7 @@ pub struct RedisOptions {
     connection_timeout: Duration,
     tls: Tls,
     sentinel_user: Option<SentinelUser>,
+    announcements: Option<Announcements>,
 }
 
 impl Default for RedisOptions {
@@ -47,6 +49,7 @@ impl Default for RedisOptions {
             connection_timeout: Duration::from_millis(450),
             tls: Tls::default(),
             sentinel_user: None,
+            announcements: None,
         }
     }
 }
@@ -105,6 +108,15 @@ impl RedisOptions {
             name: name.into(),
             password: Zeroizing::new(password.into()),
         });
+        self
+    }
+
+    /// What a [near-cache](crate::store::near) is kept up to date by: everything that others change in this store is announced
+    /// there. One server, alone or behind Sentinel. Default: nothing.
+    #[cfg(feature = "near-cache")]
+    #[must_use]
+    pub fn announce_to(mut self, announcements: &Announcements) -> Self {
+        self.announcements = Some(announcements.clone());
         self
     }
 }
@@ -223,6 +235,12 @@ pub enum RedisOpenError {
         /// What all names begin with.
         stem: String,
     },
+    /// There is nobody to announce the changes of a whole cluster.
+    #[error(
+        "a near-cache does not hear of the changes in a Redis Cluster in this version; leave it off, or use one Redis, \
+         alone or behind Sentinel"
+    )]
+    NoAnnouncements,
     /// The prefix will not do.
     #[error(
         "the key prefix must be up to 64 letters, digits, dots, dashes, underscores and colons, and end with one colon, \
@@ -310,6 +328,9 @@ pub(super) async fn open(url: &str, options: RedisOptions) -> Result<Opened, Red
         connect: options.connection_timeout,
         respond: options.response_timeout,
     };
+    let announcer = options
+        .announcements
+        .map(|announcements| Announcer::new(announcements, names.clone()));
     let tls = options.tls;
     let check = Check {
         names,
@@ -317,6 +338,7 @@ pub(super) async fn open(url: &str, options: RedisOptions) -> Result<Opened, Red
         tls: url.starts_with("rediss") || url.starts_with("valkeys"),
     };
     let to = match Address::read(url)? {
+        Address::Cluster(_) if announcer.is_some() => return Err(RedisOpenError::NoAnnouncements),
         Address::Cluster(seeds) => {
             // Whatever is wrong with the certificates is said before anybody is called.
             for seed in &seeds {
@@ -353,7 +375,11 @@ pub(super) async fn open(url: &str, options: RedisOptions) -> Result<Opened, Red
             To::Primary(Sentinels::new(sentinels.collect(), service, primary, tls)?)
         }
     };
-    let dialer = Dialer { to, times };
+    let dialer = Dialer {
+        to,
+        times,
+        announcer,
+    };
     let first = dialer.dial().await;
     let mut first = first.map_err(|error| check.unreachable(error, dialer.service()))?;
     check

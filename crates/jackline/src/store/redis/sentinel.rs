@@ -142,7 +142,7 @@ async fn ask_one(
     service: &str,
     times: Times,
 ) -> Result<Option<(String, u16)>, RedisError> {
-    let mut dialed = connect(sentinel, times).await?;
+    let mut dialed = connect(sentinel, times, None).await?;
     let answer: Value = redis::cmd("SENTINEL")
         .arg("GET-MASTER-ADDR-BY-NAME")
         .arg(service)

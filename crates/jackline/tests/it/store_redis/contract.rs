@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 use jackline::store::Store;
+use jackline::store::near::{Announcements, NearCache, NearOptions};
 use jackline::store::redis::{RedisOptions, RedisStore};
 use tokio::sync::Mutex;
 
@@ -16,14 +17,30 @@ use testkit::redis::{RedisCluster, RedisSentinels, RedisServer, user};
 jackline::store_contract!(redis, on_one_server());
 jackline::store_contract!(redis_tls, over_tls());
 jackline::store_contract!(redis_sentinel, behind_sentinels());
+jackline::store_contract!(redis_near, near_one_server());
 jackline::store_contract!(redis_cluster, on_a_cluster());
 
 pub(crate) type Fresh<S> = (Arc<dyn Store>, Arc<S>);
 
-pub(crate) async fn on_one_server() -> Fresh<RedisServer> {
+async fn one_server() -> Arc<RedisServer> {
     static SHARED: Shared<RedisServer> = Mutex::const_new(Weak::new());
-    let server = shared(&SHARED, RedisServer::start).await;
+    shared(&SHARED, RedisServer::start).await
+}
+
+pub(crate) async fn on_one_server() -> Fresh<RedisServer> {
+    let server = one_server().await;
     (empty(&server.url(), RedisOptions::default()).await, server)
+}
+
+async fn near_one_server() -> Fresh<RedisServer> {
+    let server = one_server().await;
+    let announcements = Announcements::new(NearOptions::new(1 << 20));
+    let options = RedisOptions::default().announce_to(&announcements);
+    let store = empty(&server.url(), options).await;
+    (
+        Arc::new(NearCache::announced(store, &announcements)),
+        server,
+    )
 }
 
 async fn over_tls() -> Fresh<(RedisServer, Arc<Certificates>)> {
