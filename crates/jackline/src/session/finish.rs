@@ -120,6 +120,14 @@ impl Shared {
         outcome
     }
 
+    /// The key of the session whose cookie the request came with, whatever became of it.
+    fn presented_key(&self) -> Option<SessionKey> {
+        match &self.presented {
+            Presented::Token { token, .. } => Some(token.key()),
+            Presented::Nothing | Presented::InsecureTransport => None,
+        }
+    }
+
     /// Whether the request took so long that what happened meanwhile may be forgotten, or is about to be.
     fn is_slow(&self) -> bool {
         self.context.clock.now().since(self.arrived) > REPLACED_KEPT - LOGGED_OUT_KEPT
@@ -159,13 +167,13 @@ impl Shared {
 
     /// Whether a response may still remove the cookie of the session that it has found expired.
     async fn may_forget(&self, state: &State) -> bool {
-        let Presented::Token { token, .. } = &self.presented else {
+        let Some(key) = self.presented_key() else {
             return false;
         };
         if self.context.clock.now().since(self.arrived) > COURTESY {
             return false;
         }
-        let seen = self.look_again(&token.key(), state).await;
+        let seen = self.look_again(&key, state).await;
         matches!(seen, Ok(None | Some(Loaded::Absent)))
     }
 
@@ -246,10 +254,7 @@ impl Shared {
         let (context, key, now) = (&self.context, token.key(), self.context.clock.now());
         let came_with = state.came_with.as_ref();
         // Replaced even if it is long dead: other instances must know that the browser has another cookie now (J10).
-        let presented = match &self.presented {
-            Presented::Token { token, .. } => Some(token.key()),
-            Presented::Nothing | Presented::InsecureTransport => None,
-        };
+        let presented = self.presented_key();
         note_gone(context, came_with, now).await?;
         let admission = Admission {
             key: &key,
@@ -355,10 +360,7 @@ impl Shared {
     }
 
     async fn write_new(&self, state: State, outcome: &mut Outcome) -> Result<(), SessionError> {
-        let dead = match &self.presented {
-            Presented::Token { token, .. } => Some(token.key()),
-            Presented::Nothing | Presented::InsecureTransport => None,
-        };
+        let dead = self.presented_key();
         if state.superseded.is_some() {
             return Err(SessionError::Ended);
         }

@@ -528,13 +528,14 @@ impl Shared {
     async fn look_up(&self) -> Result<(), SessionError> {
         let context = &self.context;
         let now = context.clock.now();
-        let visitor = Record::visitor(&context.policy, self.request.origin(), now);
+        // Made only if there is no session: to read where a request came from is work.
+        let visitor = || Record::visitor(&context.policy, self.request.origin(), now);
         let Presented::Token { token, .. } = &self.presented else {
-            self.lock().become_visitor(visitor, context.new_delta());
+            self.lock().become_visitor(visitor(), context.new_delta());
             return Ok(());
         };
         let key = token.key();
-        let visitor = || visitor.standing_in_for(key);
+        let visitor = || visitor().standing_in_for(key);
         let endings = context.store.endings();
         let loaded = context
             .store
