@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use jackline::clock::{Clock, SystemClock};
 use jackline::cookie::{CookieForm, CookieSpec, Keyring, SigningKey};
 use jackline::engine::{CsrfDefence, Engine, Environment};
 use jackline::lifecycle::{AbsoluteLimit, IdleLimit, OwnerId, Policy, Role, SessionCap};
@@ -16,7 +17,7 @@ use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
 use jackline::store::near::{Announcements, NearCache, NearOptions};
 use jackline::store::postgres::{PostgresOptions, PostgresStore};
-use jackline::store::redis::express::{ExpressOptions, ExpressStore};
+use jackline::store::redis::express::{ExpressMapping, ExpressOptions, ExpressStore, Rekeyed};
 use jackline::store::redis::{RedisOptions, RedisStore};
 use jackline::store::sqlite::SqliteStore;
 use jackline::token::Handle;
@@ -25,7 +26,7 @@ use crate::cli::SessionsCommand;
 use crate::cli::user::EndSessions;
 use crate::config::{Config, Deployment, Keyspace, RedisSettings, StoreEngine};
 use crate::routes::sessions::rfc3339;
-use crate::users::{self, PostgresUsers, SqliteUsers, UserId, Users};
+use crate::users::{self, PostgresUsers, SqliteUsers, UserId, Username, Users};
 
 /// The name of the session store's file in the data folder.
 pub const FILE_NAME: &str = "sessions.db";
@@ -58,11 +59,15 @@ pub async fn engine(config: &Config) -> anyhow::Result<Engine> {
         Deployment::Production => Environment::Production,
         Deployment::Development => Environment::Development,
     };
-    Ok(Engine::builder_with(open_store(config).await?, keys)
+    let mut builder = Engine::builder_with(open_store(config).await?, keys);
+    if let Some(name) = config.cookie.express() {
+        builder = builder.accept_express_cookie(cookie(config, name)?);
+    }
+    Ok(builder
         .environment(environment)
-        .cookie(cookie(config)?)
+        .cookie(cookie(config, config.cookie.name())?)
         .cookie_form(match config.store.keyspace {
-            Keyspace::Native => CookieForm::Native,
+            Keyspace::Native | Keyspace::Rekeyed(_) => CookieForm::Native,
             Keyspace::Express(_) => CookieForm::Express,
         })
         .policy(policy(config)?)
@@ -74,8 +79,8 @@ pub async fn engine(config: &Config) -> anyhow::Result<Engine> {
         .build()?)
 }
 
-fn cookie(config: &Config) -> anyhow::Result<CookieSpec> {
-    let mut cookie = CookieSpec::builder(config.cookie.name());
+fn cookie(config: &Config, name: &str) -> anyhow::Result<CookieSpec> {
+    let mut cookie = CookieSpec::builder(name);
     if !config.cookie.secure() {
         cookie = cookie.danger_plain_http();
     }
@@ -149,18 +154,11 @@ async fn open_engine(
             Arc::new(store)
         }
         StoreEngine::Redis(redis) => match &config.store.keyspace {
-            Keyspace::Native => {
+            Keyspace::Native | Keyspace::Rekeyed(_) => {
                 Arc::new(open_redis(redis, config.store.timeout, announce_to).await?)
             }
             Keyspace::Express(mapping) => {
-                let options = ExpressOptions {
-                    redis: redis_options(redis, config.store.timeout)?,
-                    mapping: mapping.clone(),
-                    policy: policy(config)?,
-                    cookie: cookie(config)?,
-                };
-                let store = ExpressStore::connect(redis.url.expose(), options).await;
-                Arc::new(store.with_context(|| unusable(redis))?)
+                Arc::new(open_express(config, redis, mapping, config.cookie.name()).await?)
             }
         },
         StoreEngine::Postgres(url) => {
@@ -188,6 +186,23 @@ pub(crate) async fn open_redis(
         options = options.announce_to(announcements);
     }
     RedisStore::connect(redis.url.expose(), options)
+        .await
+        .with_context(|| unusable(redis))
+}
+
+async fn open_express(
+    config: &Config,
+    redis: &RedisSettings,
+    mapping: &ExpressMapping,
+    cookie_name: &str,
+) -> anyhow::Result<ExpressStore> {
+    let options = ExpressOptions {
+        redis: redis_options(redis, config.store.timeout)?,
+        mapping: mapping.clone(),
+        policy: policy(config)?,
+        cookie: cookie(config, cookie_name)?,
+    };
+    ExpressStore::connect(redis.url.expose(), options)
         .await
         .with_context(|| unusable(redis))
 }
@@ -255,51 +270,84 @@ async fn open_table(config: &Config) -> anyhow::Result<Users> {
     Ok(Users::new(users))
 }
 
-/// Lists or ends a user's sessions.
+/// Lists or ends a user's sessions, or moves those that were shared with Express.
 ///
 /// # Errors
 ///
 /// If there is no such user or session, or the store fails.
 pub async fn run(config: Config, command: SessionsCommand) -> anyhow::Result<()> {
-    let engine = engine(&config).await?;
-    let users = open_users(&config).await?;
     let said = match command {
-        SessionsCommand::List { user, json } => {
-            let owner = owner(&users, user.as_str()).await?;
-            let mut all = Vec::new();
-            let mut after = None;
-            loop {
-                let (mut sessions, next) = engine.sessions_of(&owner, after).await?;
-                all.append(&mut sessions);
-                match next {
-                    None => break,
-                    next => after = next,
-                }
-            }
-            if json { as_json(&all)? } else { table(&all) }
-        }
-        SessionsCommand::End {
-            user, all: true, ..
-        } => {
-            let owner = owner(&users, user.as_str()).await?;
-            let ended = engine.end_all(&owner, "ended_by_administrator").await?;
-            format!("{ended} of {user}'s sessions ended\n")
-        }
-        SessionsCommand::End { user, handle, .. } => {
-            let owner = owner(&users, user.as_str()).await?;
-            let handle = Handle::from_text(handle.unwrap_or_default());
-            if !engine.end_session(&owner, &handle).await? {
-                anyhow::bail!(
-                    "{user} has no session {handle}; `jackline sessions list --user {user}` names all"
-                );
-            }
-            format!("{user}'s session {handle} ended\n")
-        }
+        SessionsCommand::Rekey => rekey(&config).await?,
+        SessionsCommand::List { user, json } => list(&config, &user, json).await?,
+        SessionsCommand::End { user, handle, .. } => end(&config, &user, handle).await?,
     };
     let mut out = std::io::stdout();
     out.write_all(said.as_bytes())
         .and_then(|()| out.flush())
         .context("done, but cannot print so")
+}
+
+async fn rekey(config: &Config) -> anyhow::Result<String> {
+    let (Keyspace::Rekeyed(mapping), Some(cookie_name)) =
+        (&config.store.keyspace, config.cookie.express())
+    else {
+        anyhow::bail!(
+            "run it with the settings that the server starts with next: without JACKLINE_KEYSPACE=express, and with \
+             JACKLINE_EXPRESS_COOKIE naming the cookie that the browsers have, such as connect.sid"
+        );
+    };
+    let StoreEngine::Redis(redis) = &config.store.engine else {
+        anyhow::bail!("sessions that were shared with Express are in Redis: set REDIS_URL");
+    };
+    let from = open_express(config, redis, mapping, cookie_name).await?;
+    let to = encrypted(config, open_engine(config, None).await?)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let Rekeyed {
+        moved,
+        over,
+        unreadable,
+    } = from.rekey(&to, &clock).await.context(
+        "not all sessions have moved; run it again before any server starts, or those that have not are logged out",
+    )?;
+    let mut said = format!("{moved} sessions moved; {over} had ended\n");
+    if unreadable > 0 {
+        said.push_str(&format!(
+            "{unreadable} records are no sessions, or cannot be read, and stay as they are\n"
+        ));
+    }
+    Ok(said)
+}
+
+async fn list(config: &Config, user: &Username, json: bool) -> anyhow::Result<String> {
+    let (engine, users) = (engine(config).await?, open_users(config).await?);
+    let owner = owner(&users, user.as_str()).await?;
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let (mut sessions, next) = engine.sessions_of(&owner, after).await?;
+        all.append(&mut sessions);
+        match next {
+            None => break,
+            next => after = next,
+        }
+    }
+    if json { as_json(&all) } else { Ok(table(&all)) }
+}
+
+/// Ends the session of that name, or all.
+async fn end(config: &Config, user: &Username, handle: Option<String>) -> anyhow::Result<String> {
+    let (engine, users) = (engine(config).await?, open_users(config).await?);
+    let owner = owner(&users, user.as_str()).await?;
+    let Some(handle) = handle.map(Handle::from_text) else {
+        let ended = engine.end_all(&owner, "ended_by_administrator").await?;
+        return Ok(format!("{ended} of {user}'s sessions ended\n"));
+    };
+    if !engine.end_session(&owner, &handle).await? {
+        anyhow::bail!(
+            "{user} has no session {handle}; `jackline sessions list --user {user}` names all"
+        );
+    }
+    Ok(format!("{user}'s session {handle} ended\n"))
 }
 
 async fn owner(users: &Users, name: &str) -> anyhow::Result<OwnerId> {

@@ -95,6 +95,11 @@ impl SessionToken {
         }
     }
 
+    /// Whether it is an id of Express.
+    pub(crate) fn is_express(&self) -> bool {
+        matches!(self.0, Form::Express(_))
+    }
+
     /// What a store sees of this token.
     #[must_use]
     pub fn key(&self) -> SessionKey {
@@ -131,7 +136,8 @@ impl fmt::Debug for SessionToken {
 /// that a store spread over many machines finds them in one place and can end them in one step.
 ///
 /// It reveals next to nothing: it is 16 bits of a hash, shared by one owner in 65 536.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Bucket(u16);
 
 impl Bucket {
@@ -237,6 +243,12 @@ impl SessionKey {
     #[must_use]
     pub fn bucket(&self) -> Bucket {
         self.bucket
+    }
+
+    /// The key that this session has in another bucket: the same digest, and no id of Express.
+    #[must_use]
+    pub fn in_bucket(&self, bucket: Bucket) -> Self {
+        Self::from_parts(bucket, self.digest)
     }
 
     /// The SHA-256 of the token, or one that follows from an id of Express.

@@ -52,7 +52,7 @@ It looks at the settings, at the store, and at the server as a browser and an at
     /// Add, list and change users.
     #[command(subcommand)]
     User(UserCommand),
-    /// List and end a user's sessions.
+    /// List and end a user's sessions, or move those that were shared with Express.
     #[command(subcommand)]
     Sessions(SessionsCommand),
     /// Print a completion script for a shell.
@@ -129,7 +129,7 @@ pub enum UserCommand {
     },
 }
 
-/// What to do with a user's sessions.
+/// What to do with sessions.
 #[derive(Debug, Subcommand)]
 pub enum SessionsCommand {
     /// List a user's sessions.
@@ -144,6 +144,13 @@ pub enum SessionsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Move all sessions that were shared with Express to the native layout. Nobody is logged out.
+    #[command(after_help = "Example:
+  JACKLINE_EXPRESS_COOKIE=connect.sid jackline sessions rekey
+
+Stop all servers first, Express's and these, and run it with the settings that they start with next: without JACKLINE_KEYSPACE=express, and
+with JACKLINE_EXPRESS_COOKIE naming the cookie that the browsers have. If it fails, run it again. docs/express.md has all steps.")]
+    Rekey,
     /// End one or all of a user's sessions.
     #[command(after_help = "Examples:
   jackline sessions end --user alice h7Ka2m-Zq4_tXwB1
@@ -197,6 +204,7 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   JACKLINE_EXPRESS_USER_ID, JACKLINE_EXPRESS_USERNAME, JACKLINE_EXPRESS_LOGIN_AT, JACKLINE_EXPRESS_ROLE
                                    which members of its sessions say who is logged in [userId, username, loginAt, role]
   JACKLINE_EXPRESS_USER_ID_FORM    how a login here writes an identifier: text (default) or number
+  JACKLINE_EXPRESS_COOKIE          the cookie of sessions that were shared with Express and are re-keyed [none]
   JACKLINE_DATA_DIR                embedded data [./data]
   JACKLINE_IDLE_TIMEOUT            how long a session outlives its last use [30m]
   JACKLINE_ABSOLUTE_TIMEOUT        how long a session outlives its login [8h]

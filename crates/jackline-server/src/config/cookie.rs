@@ -12,12 +12,18 @@ use super::source::Reader;
 pub struct CookieSettings {
     name: String,
     secure: bool,
+    express: Option<String>,
 }
 
 impl CookieSettings {
     /// The cookie's name. Default `sid` in development and `__Host-sid` in production; `connect.sid` in the Express keyspace.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name of the cookie that sessions come with that were shared with Express. Default: there are none.
+    pub fn express(&self) -> Option<&str> {
+        self.express.as_deref()
     }
 
     /// Whether the cookie travels over https only. Default: in production yes, in development no.
@@ -40,12 +46,24 @@ pub(crate) fn read(
     let secure = read_secure(reader, deployment);
     let default = match (keyspace, deployment) {
         (Keyspace::Express(_), _) => "connect.sid",
-        (Keyspace::Native, Deployment::Production) => "__Host-sid",
-        (Keyspace::Native, Deployment::Development) => "sid",
+        (_, Deployment::Production) => "__Host-sid",
+        (_, Deployment::Development) => "sid",
     };
+    let name =
+        read_name(reader, Setting::COOKIE_NAME, secure).unwrap_or_else(|| default.to_owned());
+    let express = read_name(reader, Setting::EXPRESS_COOKIE, secure);
+    if express.as_ref() == Some(&name) {
+        reader.report(
+            Setting::EXPRESS_COOKIE,
+            "it is also the name of the cookie that new sessions get",
+            "it could not be told which of the two a browser has sent",
+            "set JACKLINE_COOKIE_NAME to another name, or leave it out",
+        );
+    }
     CookieSettings {
-        name: read_name(reader, secure).unwrap_or_else(|| default.to_owned()),
+        name,
         secure,
+        express,
     }
 }
 
@@ -77,14 +95,14 @@ fn read_secure(reader: &mut Reader, deployment: Deployment) -> bool {
     }
 }
 
-fn read_name(reader: &mut Reader, secure: bool) -> Option<String> {
-    let name = reader.one(Setting::COOKIE_NAME)?;
+fn read_name(reader: &mut Reader, setting: Setting, secure: bool) -> Option<String> {
+    let name = reader.one(setting)?;
     let quoted = reader.quote(name);
     let name = name.to_owned();
 
     if name.len() > LONGEST_NAME || !name.bytes().all(is_token_byte) {
         reader.report(
-            Setting::COOKIE_NAME,
+            setting,
             format!("{quoted} cannot be a cookie's name"),
             "browsers would drop the cookie or read another name (RFC 6265bis, section 4.1.1)",
             format!("write up to {LONGEST_NAME} letters, digits, `-` or `_`, such as `sid`"),
@@ -99,7 +117,7 @@ fn read_name(reader: &mut Reader, secure: bool) -> Option<String> {
     };
     if !name.starts_with(prefix) {
         reader.report(
-            Setting::COOKIE_NAME,
+            setting,
             format!("{quoted} looks like the prefix `{prefix}` in other letters"),
             "some browsers treat it as the prefix and some do not, so that a planted cookie can pass for ours",
             format!("write `{prefix}` exactly, or another name"),
@@ -108,7 +126,7 @@ fn read_name(reader: &mut Reader, secure: bool) -> Option<String> {
     }
     if name.len() == prefix.len() {
         reader.report(
-            Setting::COOKIE_NAME,
+            setting,
             format!("{quoted} is a prefix without a name"),
             "a cookie of this name is hard to tell from a mistake",
             format!("write `{prefix}sid`"),
@@ -117,7 +135,7 @@ fn read_name(reader: &mut Reader, secure: bool) -> Option<String> {
     }
     if !secure {
         reader.report(
-            Setting::COOKIE_NAME,
+            setting,
             format!("{quoted} starts with `{prefix}`, and the cookie is not Secure"),
             "browsers drop such a cookie without a word, and nobody stays logged in",
             "serve https and set JACKLINE_COOKIE_SECURE=true, or choose a name without the prefix, such as `sid`",

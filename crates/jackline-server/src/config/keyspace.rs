@@ -12,6 +12,8 @@ use super::store::StoreEngine;
 pub enum Keyspace {
     /// Jackline's own: the store sees hashes of tokens only.
     Native,
+    /// Jackline's own, with sessions that were shared with an Express application and have been re-keyed, or are about to be.
+    Rekeyed(ExpressMapping),
     /// That of express-session with connect-redis: sessions are shared with an Express application.
     Express(ExpressMapping),
 }
@@ -35,6 +37,15 @@ const MAPPING: [Setting; 5] = [
 pub(crate) fn read(reader: &mut Reader) -> Keyspace {
     match reader.one(Setting::KEYSPACE) {
         Some("express") => return Keyspace::Express(read_mapping(reader)),
+        None | Some("native") if reader.is_given(Setting::EXPRESS_COOKIE) => {
+            demand_secret(
+                reader,
+                Setting::EXPRESS_COOKIE,
+                "it is set, and SESSION_SECRET is not",
+                "the cookies that Express signed could not be verified",
+            );
+            return Keyspace::Rekeyed(read_mapping(reader));
+        }
         None | Some("native") => {}
         Some(other) => {
             let what = format!("it is {}", reader.quote(other));
@@ -53,7 +64,7 @@ pub(crate) fn read(reader: &mut Reader) -> Keyspace {
                 setting,
                 "it is set, and JACKLINE_KEYSPACE is not `express`",
                 "sessions would not be shared with Express, while it looks as if they were",
-                "set JACKLINE_KEYSPACE=express, or unset it",
+                "set JACKLINE_KEYSPACE=express; or JACKLINE_EXPRESS_COOKIE, if they were shared once; or unset it",
             );
         }
     }
@@ -131,12 +142,30 @@ pub(super) fn check(reader: &mut Reader, engine: &StoreEngine) {
             "unset it as long as sessions are shared",
         );
     }
+    if reader.is_given(Setting::EXPRESS_COOKIE) {
+        reader.report(
+            Setting::EXPRESS_COOKIE,
+            "it is set, and JACKLINE_KEYSPACE is `express`",
+            "as long as sessions are shared there is one cookie, and JACKLINE_COOKIE_NAME is its name",
+            "unset it until the sessions are to be re-keyed",
+        );
+    }
+    demand_secret(
+        reader,
+        Setting::SESSION_SECRET,
+        "it is not set, and JACKLINE_KEYSPACE is `express`",
+        "neither side could verify the other's cookies",
+    );
+}
+
+/// Where Express has signed cookies, a secret of our own making verifies none.
+fn demand_secret(reader: &mut Reader, subject: Setting, what: &str, why: &str) {
     if !reader.is_given(Setting::SESSION_SECRET) {
         reader.report(
-            Setting::SESSION_SECRET,
-            "it is not set, and JACKLINE_KEYSPACE is `express`",
-            "neither side could verify the other's cookies",
-            "set it to the first secret of your Express application, and SESSION_SECRET_PREVIOUS to the others",
+            subject,
+            what,
+            why,
+            "set SESSION_SECRET to the first secret of your Express application, and SESSION_SECRET_PREVIOUS to the others",
         );
     }
 }

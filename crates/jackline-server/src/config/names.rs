@@ -65,6 +65,7 @@ settings! {
     EXPRESS_USERNAME = "JACKLINE_EXPRESS_USERNAME", "express_username", One, Value;
     EXPRESS_LOGIN_AT = "JACKLINE_EXPRESS_LOGIN_AT", "express_login_at", One, Value;
     EXPRESS_ROLE = "JACKLINE_EXPRESS_ROLE", "express_role", One, Value;
+    EXPRESS_COOKIE = "JACKLINE_EXPRESS_COOKIE", "express_cookie", One, Value;
     DATA_DIR = "JACKLINE_DATA_DIR", "data_dir", One, Value;
     IDLE_TIMEOUT = "JACKLINE_IDLE_TIMEOUT", "idle_timeout", One, Value;
     ABSOLUTE_TIMEOUT = "JACKLINE_ABSOLUTE_TIMEOUT", "absolute_timeout", One, Value;

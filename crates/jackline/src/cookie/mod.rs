@@ -14,4 +14,4 @@ pub use keyring::{Keyring, SigningKey, WeakKey};
 pub use read::CookieForm;
 #[cfg(fuzzing)]
 pub use read::fuzz_read;
-pub(crate) use read::{read, write};
+pub(crate) use read::{Reading, read, write};

@@ -68,6 +68,7 @@ pub struct EngineBuilder {
     policy: Policy,
     cookie: Option<CookieSpec>,
     form: CookieForm,
+    express_cookie: Option<CookieSpec>,
     csrf: CsrfDefence,
     proxies: TrustedProxies,
     clock: Arc<dyn Clock>,
@@ -84,6 +85,7 @@ impl EngineBuilder {
             policy: Policy::default(),
             cookie: None,
             form: CookieForm::Native,
+            express_cookie: None,
             csrf: CsrfDefence::new(),
             proxies: TrustedProxies::none(),
             clock: Arc::new(SystemClock),
@@ -119,6 +121,16 @@ impl EngineBuilder {
     #[must_use]
     pub fn cookie_form(mut self, form: CookieForm) -> Self {
         self.form = form;
+        self
+    }
+
+    /// The cookie that sessions still come with that were shared with Express and have been
+    /// [re-keyed](crate::store::redis::express::ExpressStore::rekey). It is read where there is none of ours, and renewed as long as its
+    /// session keeps its token; a login, a rotation or a logout removes it. Default: none. Take it away when the last of those
+    /// sessions has reached its absolute limit.
+    #[must_use]
+    pub fn accept_express_cookie(mut self, cookie: CookieSpec) -> Self {
+        self.express_cookie = Some(cookie);
         self
     }
 
@@ -177,9 +189,15 @@ impl EngineBuilder {
             if self.store.durability() == Durability::Process {
                 mistakes.push(Mistake::MemoryStoreInProduction);
             }
-            if !cookie.is_secure() {
+            let mut cookies = [Some(&cookie), self.express_cookie.as_ref()].into_iter();
+            if !cookies.all(|cookie| cookie.is_none_or(CookieSpec::is_secure)) {
                 mistakes.push(Mistake::PlainHttpCookieInProduction);
             }
+        }
+        if let Some(express) = &self.express_cookie
+            && (self.form == CookieForm::Express || express.name() == cookie.name())
+        {
+            mistakes.push(Mistake::TwoCookiesInOne);
         }
         if self.store_timeout.is_zero() || self.store_timeout > Duration::from_secs(30) {
             mistakes.push(Mistake::StoreTimeoutOutOfRange);
@@ -203,6 +221,7 @@ impl EngineBuilder {
             }),
             keys: self.keys,
             cookie,
+            express_cookie: self.express_cookie,
             csrf: self.csrf,
             proxies: self.proxies,
         })))
@@ -221,6 +240,11 @@ pub enum Mistake {
         "a session cookie without Secure is not for production: use HTTPS and `CookieSpec::production()`"
     )]
     PlainHttpCookieInProduction,
+    /// It could not be told which of the two is meant.
+    #[error(
+        "the cookie of sessions that were shared with Express needs a name of its own, and sessions that are still shared need none"
+    )]
+    TwoCookiesInOne,
     /// Nothing could be answered in no time, and nobody waits half a minute.
     #[error("the store's time-out must lie between one millisecond and 30 seconds")]
     StoreTimeoutOutOfRange,

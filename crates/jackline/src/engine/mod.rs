@@ -42,7 +42,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 pub use builder::{CsrfDefence, EngineBuilder, Environment, Misconfigured, Mistake};
 
-use crate::cookie::{self, CookieSpec, KeyAge, Keyring};
+use crate::cookie::{self, CookieForm, CookieSpec, KeyAge, Keyring};
 use crate::csrf::{CsrfRejection, ExpectedOrigin};
 use crate::events::{EventKind, SecurityEvent};
 use crate::lifecycle::{OwnerId, Policy};
@@ -51,7 +51,7 @@ use crate::session::{
     Context, CookieChange, LazySession, Presented, RequestInfo, SessionError, SessionInfo,
 };
 use crate::store::{Cursor, Store};
-use crate::token::Handle;
+use crate::token::{Handle, SessionToken};
 
 /// The header that carries a CSRF token.
 pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
@@ -70,6 +70,8 @@ struct Inner {
     context: Arc<Context>,
     keys: Keyring,
     cookie: CookieSpec,
+    /// The cookie that re-keyed sessions come with.
+    express_cookie: Option<CookieSpec>,
     csrf: CsrfDefence,
     proxies: TrustedProxies,
 }
@@ -144,12 +146,7 @@ impl Engine {
             user_agent: incoming.headers.get(http::header::USER_AGENT).cloned(),
             uri: incoming.uri.clone(),
         };
-        let reading = cookie::read(
-            incoming.headers,
-            self.0.cookie.name(),
-            self.0.context.form,
-            &self.0.keys,
-        );
+        let reading = self.0.read_cookies(incoming.headers);
         let rejected = |reason| {
             request
                 .event(EventKind::SessionRejected)
@@ -221,7 +218,9 @@ impl Engine {
             Some(presented) if session.csrf_matches(presented.as_bytes()) => Ok(CsrfCheck::Passed),
             Some(_) => Err(refuse(CsrfRejection::InvalidToken)),
             // Without a session there is no token that could be right, so a stranger's form is not read.
-            None if is_form(incoming.headers) && session.has_token() => Ok(CsrfCheck::AskForm),
+            None if is_form(incoming.headers) && session.token().is_some() => {
+                Ok(CsrfCheck::AskForm)
+            }
             None => Err(refuse(CsrfRejection::MissingToken)),
         }
     }
@@ -258,16 +257,22 @@ impl Engine {
             logged_out: outcome.logged_out,
             instead: outcome.instead,
             set_cookie: None,
+            remove_cookie: None,
         };
-        changes.set_cookie = match outcome.cookie {
-            CookieChange::Keep => None,
-            CookieChange::Set(token, max_age) => Some(
-                self.0
-                    .cookie
-                    .set(&cookie::write(&token, &self.0.keys), max_age),
-            ),
-            CookieChange::Remove => Some(self.0.cookie.remove()),
-        };
+        let presented = self.0.cookie_of(session.token());
+        match outcome.cookie {
+            CookieChange::Keep => {}
+            CookieChange::Set(token, max_age) => {
+                let cookie = self.0.cookie_of(Some(&token));
+                changes.set_cookie =
+                    Some(cookie.set(&cookie::write(&token, &self.0.keys), max_age));
+                // The session has left Express's cookie for ours.
+                if cookie != presented {
+                    changes.remove_cookie = Some(presented.remove());
+                }
+            }
+            CookieChange::Remove => changes.remove_cookie = Some(presented.remove()),
+        }
         changes
     }
 
@@ -375,6 +380,28 @@ impl Engine {
     }
 }
 
+impl Inner {
+    fn read_cookies(&self, headers: &HeaderMap) -> cookie::Reading {
+        let (form, keys) = (self.context.form, &self.keys);
+        let reading = cookie::read(headers, self.cookie.name(), form, keys);
+        match &self.express_cookie {
+            // One of ours that is not good is no reason to believe another.
+            Some(express) if reading.token.is_none() && reading.rejected.is_none() => {
+                cookie::read(headers, express.name(), CookieForm::Express, keys)
+            }
+            _ => reading,
+        }
+    }
+
+    /// The cookie that a token travels in.
+    fn cookie_of(&self, token: Option<&SessionToken>) -> &CookieSpec {
+        match (&self.express_cookie, token) {
+            (Some(express), Some(token)) if token.is_express() => express,
+            _ => &self.cookie,
+        }
+    }
+}
+
 fn is_form(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
@@ -391,6 +418,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 #[must_use]
 pub struct ResponseChanges {
     set_cookie: Option<HeaderValue>,
+    remove_cookie: Option<HeaderValue>,
     instead: Option<SessionError>,
     varies: bool,
     private: bool,
@@ -416,10 +444,11 @@ impl ResponseChanges {
     pub fn apply(self, headers: &mut HeaderMap) {
         const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
         let kept_private = headers.contains_key(CACHE_CONTROL);
-        if self.set_cookie.is_some() || self.secret || (self.private && !kept_private) {
+        let changes_cookie = self.set_cookie.is_some() || self.remove_cookie.is_some();
+        if changes_cookie || self.secret || (self.private && !kept_private) {
             headers.insert(CACHE_CONTROL, NO_STORE);
         }
-        if let Some(cookie) = self.set_cookie {
+        for cookie in [self.set_cookie, self.remove_cookie].into_iter().flatten() {
             headers.append(SET_COOKIE, cookie);
         }
         if self.varies {

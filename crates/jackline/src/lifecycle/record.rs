@@ -10,7 +10,7 @@ use super::delta::{Delta, DeltaError};
 use super::policy::Policy;
 use super::time::UnixMs;
 use crate::origin::Origin;
-use crate::token::SessionKey;
+use crate::token::{Bucket, SessionKey};
 
 /// The stable identifier of the person or service that a session belongs to, as the application names it
 /// (`user-1001`). Not a login name that can change hands.
@@ -150,6 +150,9 @@ pub struct Meta {
     /// The dead session whose cookie its browser presented when it was begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stands_in_for: Option<SessionKey>,
+    /// This is no session but a [signpost](Record::signpost) to one: in this bucket, under the same digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lies_in: Option<Bucket>,
 }
 
 /// A session's clocks, as they were granted. Only `seen` and `version` ever move.
@@ -221,6 +224,7 @@ impl Record {
                 origin,
                 step_up_due: false,
                 stands_in_for: None,
+                lies_in: None,
             },
             data: Data::new(),
         }
@@ -241,6 +245,23 @@ impl Record {
         record.meta.authenticated = Some(now);
         record.meta.identity = Some(identity);
         record
+    }
+
+    /// What lies under the key of a session that was shared with Express, once the session has moved to its owner's bucket: the cookie
+    /// in the browser still names this key. It holds nothing, is nobody's, is never renewed, and outlasts the session.
+    #[must_use]
+    pub fn signpost(to: Bucket, session: &Self, now: UnixMs) -> Self {
+        let mut signpost = Self::blank();
+        let Clocks { idle, ends, .. } = session.clocks;
+        signpost.clocks = Clocks {
+            seen: now,
+            idle: ends.since(now) + idle,
+            ends: now,
+            version: 0,
+        };
+        signpost.meta.created = now;
+        signpost.meta.lies_in = Some(to);
+        signpost
     }
 
     /// This record after a commit at `now`: the delta is applied, the use is written down, and the version counts up. Returns
@@ -277,6 +298,7 @@ impl Record {
                 origin: Origin::default(),
                 step_up_due: false,
                 stands_in_for: None,
+                lies_in: None,
             },
             data: Data::new(),
         }

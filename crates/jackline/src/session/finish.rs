@@ -123,7 +123,9 @@ impl Shared {
     /// The key of the session whose cookie the request came with, whatever became of it.
     fn presented_key(&self) -> Option<SessionKey> {
         match &self.presented {
-            Presented::Token { token, .. } => Some(token.key()),
+            Presented::Token { token, .. } => {
+                Some(self.moved.get().copied().unwrap_or_else(|| token.key()))
+            }
             Presented::Nothing | Presented::InsecureTransport => None,
         }
     }

@@ -16,7 +16,7 @@ mod state;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::{HeaderValue, Uri};
 use serde::Serialize;
@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) context: Arc<Context>,
     pub(crate) request: RequestInfo,
     pub(crate) presented: Presented,
+    /// Where the session lies, if that is not where its token says.
+    moved: OnceLock<SessionKey>,
     /// When the request came.
     arrived: UnixMs,
     state: Mutex<State>,
@@ -119,6 +121,7 @@ impl LazySession {
             context,
             request,
             presented,
+            moved: OnceLock::new(),
             state: Mutex::new(State::new()),
             loading: tokio::sync::Mutex::new(()),
         }))
@@ -155,9 +158,12 @@ impl LazySession {
         &self.0
     }
 
-    /// Whether the request came with a cookie to be believed.
-    pub(crate) fn has_token(&self) -> bool {
-        matches!(self.0.presented, Presented::Token { .. })
+    /// The token that the request came with, if there was one to be believed.
+    pub(crate) fn token(&self) -> Option<&SessionToken> {
+        match &self.0.presented {
+            Presented::Token { token, .. } => Some(token),
+            Presented::Nothing | Presented::InsecureTransport => None,
+        }
     }
 
     /// Whether the request came over a connection that the cookie must not travel on.
@@ -534,13 +540,9 @@ impl Shared {
             self.lock().become_visitor(visitor(), context.new_delta());
             return Ok(());
         };
-        let key = token.key();
-        let visitor = || visitor().standing_in_for(key);
         let endings = context.store.endings();
-        let loaded = context
-            .store
-            .load(&key, context.policy.renewal_step(), now)
-            .await?;
+        let (key, loaded) = self.find(token.key(), now).await?;
+        let visitor = || visitor().standing_in_for(key);
         self.lock().sighting = self.sighting(endings);
         let rejected = |reason| {
             self.request
@@ -594,13 +596,32 @@ impl Shared {
                 .emit();
         }
         let mut state = self.lock();
-        if state.become_stored(token.clone(), *record, renewed, context.new_delta()) {
+        if state.become_stored(key, token.clone(), *record, renewed, context.new_delta()) {
             if renewed {
                 state.record.clocks.seen = now;
             }
             self.check_binding(&mut state);
         }
         Ok(())
+    }
+
+    /// Loads what lies under `key`, or where a signpost there leads: one more round trip, for sessions that were shared with Express
+    /// and still come with its cookie.
+    async fn find(
+        &self,
+        key: SessionKey,
+        now: UnixMs,
+    ) -> Result<(SessionKey, Loaded), SessionError> {
+        let (store, step) = (&self.context.store, self.context.policy.renewal_step());
+        match store.load(&key, step, now).await? {
+            Loaded::Live { record, .. } | Loaded::Expired(record)
+                if let Some(bucket) = record.meta.lies_in =>
+            {
+                let key = *self.moved.get_or_init(|| key.in_bucket(bucket));
+                Ok((key, store.load(&key, step, now).await?))
+            }
+            loaded => Ok((key, loaded)),
+        }
     }
 
     /// Ends a session whose limits have run out. Of several requests that find it so, one ends it, and tells.

@@ -125,6 +125,7 @@ impl State {
     /// Says whether it became one, as above.
     pub(super) fn become_stored(
         &mut self,
+        key: SessionKey,
         token: SessionToken,
         record: Record,
         renewed: bool,
@@ -135,7 +136,7 @@ impl State {
         }
         self.phase = Phase::Loaded;
         self.came_with = Some(CameWith {
-            key: token.key(),
+            key,
             identity: record.meta.identity.clone(),
             stands_in_for: record.meta.stands_in_for,
             created: record.meta.created,

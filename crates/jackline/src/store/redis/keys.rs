@@ -9,6 +9,7 @@
 //! | `sess-epoch:{AbC}<digest of the owner>` | the owner's revocation epoch, for an hour |
 //! | `sess-trace:{AbC}<digest>` | for a minute: what became of this session |
 //! | `sess-ping:{AAA}` | proof, for a second, that a write is taken |
+//! | `sess-sids:{AbC}<digest of the owner>` | the index where sessions are shared with Express: its members are ids |
 //!
 //! `KEYS sess:*` shows sessions and nothing else. Every name runs out by itself.
 
@@ -45,7 +46,6 @@ impl Names {
     }
 
     /// The session that has this name; `None` if none has.
-    #[cfg(feature = "near-cache")]
     pub(super) fn session_key(&self, name: &[u8]) -> Option<SessionKey> {
         let rest = name.strip_prefix(self.prefix.as_bytes())?;
         let rest = rest.strip_prefix(b"{")?;
@@ -80,6 +80,11 @@ impl Names {
 
     pub(super) fn index(&self, owner: &OwnerId) -> String {
         self.of_owner("owner", owner)
+    }
+
+    /// The index where sessions are shared with Express. Not the native one: both may be in one Redis while sessions are re-keyed.
+    pub(super) fn sids(&self, owner: &OwnerId) -> String {
+        self.of_owner("sids", owner)
     }
 
     pub(super) fn epoch(&self, owner: &OwnerId) -> String {
@@ -191,7 +196,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "near-cache")]
     #[test]
     fn a_name_leads_back_to_its_session_and_no_other_name_to_any() {
         let names = Names::new("shop:sess:").unwrap();

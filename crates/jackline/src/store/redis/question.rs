@@ -13,8 +13,8 @@ pub(super) enum Question<'a> {
         name: String,
         rest: &'static [&'static str],
     },
-    /// A command about the server.
-    Server(&'static [&'static str]),
+    /// A command about the server, or about all names there are.
+    Server(&'a [&'a str]),
 }
 
 impl Question<'_> {

@@ -23,7 +23,7 @@ save(record, KEYS[1], now)
 if KEYS[2] then
   enter(KEYS[2], ARGV[4], ARGV[5], record, now)
 end
-if type(before) == 'string' and SETTINGS.stem .. '-owner:' .. before ~= KEYS[2] then
-  leave(SETTINGS.stem .. '-owner:' .. before, ARGV[5])
+if type(before) == 'string' and SETTINGS.stem .. '-sids:' .. before ~= KEYS[2] then
+  leave(SETTINGS.stem .. '-sids:' .. before, ARGV[5])
 end
 return { 'done' }

@@ -10,7 +10,7 @@ local function is_theirs(name)
   local ok, record = pcall(cjson.decode, text or '')
   local book = ok and type(record) == 'table' and record.jackline
   if type(book) == 'table' and type(book.of) == 'table' then
-    return book.of[1] == record[SETTINGS.identity[1]] and SETTINGS.stem .. '-owner:' .. tostring(book.index) == index
+    return book.of[1] == record[SETTINGS.identity[1]] and SETTINGS.stem .. '-sids:' .. tostring(book.index) == index
   end
   return look(name, now, index)
 end

@@ -19,6 +19,7 @@
 //!   Express notes when a login was made.
 
 mod mapping;
+mod rekey;
 mod scripts;
 mod text;
 
@@ -46,6 +47,7 @@ use crate::store::{
 use crate::token::{Bucket, SessionKey};
 
 pub use mapping::{ExpressMapping, IdForm};
+pub use rekey::Rekeyed;
 
 /// How often a session is entered in our books that changes while it is.
 const ROUNDS: u32 = 4;
@@ -151,7 +153,7 @@ impl Inner {
             .check(record.data.iter().map(|(name, _)| name))?;
         let mut call = self.scripts.create.call().key(self.session(key)?);
         if let Some(owner) = record.owner() {
-            call = call.key(self.names.index(owner));
+            call = call.key(self.names.sids(owner));
         }
         let call = call
             .number(record.clocks.seen.as_millis())
@@ -216,7 +218,7 @@ impl Inner {
         let mut call = self.scripts.adopt.call().key(self.session(key)?);
         if let Some(owner) = &book.owner {
             call = call
-                .key(self.names.index(owner))
+                .key(self.names.sids(owner))
                 .key(self.names.epoch(owner));
         }
         let call = call
@@ -266,7 +268,7 @@ impl Inner {
             .key(self.names.trace(old))
             .key(self.names.grave(old));
         if let Some(owner) = owner {
-            call = call.key(self.names.index(owner));
+            call = call.key(self.names.sids(owner));
         }
         let call = call.number(now.as_millis()).arg(sid(old)?).arg(sid(new)?);
         self.run(self.with_delta(call, delta)?).await?.committed()
@@ -290,7 +292,7 @@ impl Inner {
             .admit
             .call()
             .key(self.session(key)?)
-            .key(self.names.index(owner))
+            .key(self.names.sids(owner))
             .key(self.names.epoch(owner));
         let mut replaced_sid = "";
         if let Some(replaced) = &admission.replaces {
@@ -300,7 +302,7 @@ impl Inner {
                 .key(self.names.trace(replaced.key))
                 .key(self.names.grave(replaced.key));
             if let Some(other) = replaced.owner.filter(|other| other != owner) {
-                call = call.key(self.names.index(other));
+                call = call.key(self.names.sids(other));
             }
         }
         let (at_cap, cap) = match admission.cap {
@@ -352,7 +354,7 @@ impl Inner {
             .key(self.names.trace(key))
             .key(self.names.grave(key));
         if let Some(owner) = owner {
-            call = call.key(self.names.index(owner));
+            call = call.key(self.names.sids(owner));
         }
         let mut call = call.arg(sid(key)?).number(now.as_millis());
         if let Some(trace) = trace {
@@ -398,7 +400,7 @@ impl Inner {
             .scripts
             .list
             .call()
-            .key(self.names.index(owner))
+            .key(self.names.sids(owner))
             .number(now.as_millis())
             .arg(self.names.shared(""))
             .number(page.limit.into());
@@ -448,7 +450,7 @@ impl Inner {
             .scripts
             .end_all
             .call()
-            .key(self.names.index(owner))
+            .key(self.names.sids(owner))
             .key(self.names.epoch(owner))
             .number(now.as_millis())
             .arg(self.names.shared(""))

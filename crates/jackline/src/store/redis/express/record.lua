@@ -221,7 +221,7 @@ local function look(name, now, index)
     return true, nil
   end
   if not record or not record.known or revoked(record)
-    or index ~= SETTINGS.stem .. '-owner:' .. tostring(record.book.index) then
+    or index ~= SETTINGS.stem .. '-sids:' .. tostring(record.book.index) then
     return nil
   end
   return line_of(record), record

@@ -184,6 +184,7 @@ pub(super) fn read(line: &[u8], mapping: &ExpressMapping) -> Result<Record, Corr
             origin: book.meta.origin,
             step_up_due: book.meta.step_up_due,
             stands_in_for: book.meta.stands_in_for,
+            lies_in: None,
         },
         data: mapping.data(&members),
     })
