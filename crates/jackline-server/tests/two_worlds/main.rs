@@ -6,6 +6,7 @@ mod clocks;
 mod cookies;
 mod flow;
 mod identity;
+mod leaving;
 mod load;
 mod members;
 mod secrets;

@@ -68,6 +68,15 @@ pub(crate) fn on_own_pairs(test: impl Fn(&mut Worlds)) {
     }
 }
 
+/// The same with Jackline on one side, for tests that leave Express behind.
+pub(crate) fn on_own_worlds(test: impl Fn(Worlds)) {
+    for pair in &PAIRS[1..] {
+        let worlds = Worlds::start(*pair);
+        worlds.announce();
+        test(worlds);
+    }
+}
+
 /// Those of the tests that run, or new ones. All of them, so that the next test finds them all.
 fn shared() -> [Arc<Worlds>; PAIRS.len()] {
     static SHARED: Mutex<[Weak<Worlds>; PAIRS.len()]> = Mutex::new([const { Weak::new() }; 3]);
@@ -103,6 +112,11 @@ impl Worlds {
     /// Both sides anew, with these secrets, the first of which signs; Redis stays as it is.
     pub(crate) fn restart(&mut self, secrets: &[&str]) {
         (self.jackline, self.express) = sides(self.pair, &self.redis, secrets);
+    }
+
+    /// Both sides are stopped. What they shared stays.
+    pub(crate) fn leave(self) -> RedisServer {
+        self.redis
     }
 
     /// Another Express, which lets sessions outlive their last use for so long.
@@ -193,7 +207,7 @@ fn express(
 }
 
 /// Where Jackline runs on the sessions of an Express.
-fn jackline(redis: &RedisServer, secrets: &[&str]) -> Place {
+pub(crate) fn jackline(redis: &RedisServer, secrets: &[&str]) -> Place {
     let mut place = Place::new(&[
         ("REDIS_URL", &redis.url()),
         ("JACKLINE_KEYSPACE", "express"),
