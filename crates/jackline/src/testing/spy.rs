@@ -39,7 +39,8 @@ pub struct SpyStore {
     calls: watch::Sender<Vec<&'static str>>,
     hang: watch::Sender<bool>,
     fail_next: AtomicU64,
-    fail_all: AtomicBool,
+    /// How many calls more do not fail.
+    calls_left: AtomicU64,
     lose_answers: AtomicBool,
 }
 
@@ -52,7 +53,7 @@ impl SpyStore {
             calls: watch::Sender::new(Vec::new()),
             hang: watch::Sender::new(false),
             fail_next: AtomicU64::new(0),
-            fail_all: AtomicBool::new(false),
+            calls_left: AtomicU64::new(u64::MAX),
             lose_answers: AtomicBool::new(false),
         }
     }
@@ -103,7 +104,13 @@ impl SpyStore {
 
     /// Makes every call fail with [`StoreError::Unavailable`], until told otherwise. They do not reach the store.
     pub fn fail_all(&self, fail: bool) {
-        self.fail_all.store(fail, Ordering::SeqCst);
+        self.fail_after(if fail { 0 } else { u64::MAX });
+    }
+
+    /// Lets so many calls through, and makes every call after them fail as [`fail_all`](Self::fail_all) does: a process that is cut
+    /// off between two steps.
+    pub fn fail_after(&self, calls: u64) {
+        self.calls_left.store(calls, Ordering::SeqCst);
     }
 
     /// Lets every call do its work and then fail with [`StoreError::Unavailable`], until told otherwise: a connection that
@@ -123,13 +130,13 @@ impl SpyStore {
         inner: StoreFuture<'a, T>,
     ) -> StoreFuture<'a, T> {
         self.calls.send_modify(|calls| calls.push(method));
-        let fails = self.fail_all.load(Ordering::SeqCst)
-            || self
-                .fail_next
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                    left.checked_sub(1)
-                })
-                .is_ok();
+        let takes_one = |left: &AtomicU64| {
+            left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            })
+            .is_ok()
+        };
+        let fails = takes_one(&self.fail_next) || !takes_one(&self.calls_left);
         let mut hang = self.hang.subscribe();
         Box::pin(async move {
             // As above, the sender outlives this future.

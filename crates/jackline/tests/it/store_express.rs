@@ -1,6 +1,7 @@
 //! Sessions shared with Express keep their promises with a real Redis, which holds what Express would have written there.
 
 mod contract;
+mod rekey;
 
 use std::time::Duration;
 
