@@ -137,6 +137,14 @@ fn sessions_are_shared_with_express_in_its_redis_under_its_secret_and_in_no_othe
         ("userId", "kind")
     );
     assert_eq!(config.cookie.name(), "connect.sid");
+    let cookie = ("JACKLINE_EXPRESS_COOKIE", "connect.sid");
+    let config = development(&[redis, secret, cookie, ("JACKLINE_EXPRESS_ROLE", "kind")]).unwrap();
+    let Keyspace::Rekeyed(mapping) = &config.store.keyspace else {
+        panic!("{:?}", config.store.keyspace);
+    };
+    assert_eq!(mapping.role, "kind");
+    assert_eq!(config.cookie.name(), "sid");
+    assert_eq!(config.cookie.express(), Some("connect.sid"));
 
     let other = "c0ffee5b7e40388d1c2b9a0f3e4d576f2ac91d";
     let cluster = ("REDIS_URL", "redis+cluster://cache:6379");
@@ -172,6 +180,19 @@ fn sessions_are_shared_with_express_in_its_redis_under_its_secret_and_in_no_othe
         (
             vec![redis, secret, ("JACKLINE_EXPRESS_ROLE", "kind")],
             "JACKLINE_EXPRESS_ROLE",
+        ),
+        (
+            vec![express, redis, secret, cookie],
+            "JACKLINE_EXPRESS_COOKIE",
+        ),
+        (vec![redis, cookie], "JACKLINE_EXPRESS_COOKIE"),
+        (
+            vec![secret, ("JACKLINE_EXPRESS_COOKIE", "a b")],
+            "JACKLINE_EXPRESS_COOKIE",
+        ),
+        (
+            vec![secret, cookie, ("JACKLINE_COOKIE_NAME", "connect.sid")],
+            "JACKLINE_EXPRESS_COOKIE",
         ),
     ] {
         let mistakes = development(&settings).unwrap_err();

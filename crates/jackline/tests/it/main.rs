@@ -8,6 +8,7 @@ mod cookies;
 mod costs;
 mod csrf;
 mod events;
+mod express_cookie;
 mod failures;
 mod fixation;
 mod lifecycle_props;
