@@ -42,7 +42,7 @@ fn either_side_renews_what_the_other_has_begun() {
 fn a_session_keeps_the_limit_that_its_express_gave_it() {
     on_each_pair_and_among_expresses(|worlds| {
         let short_ms = IDLE_MS / 6;
-        let express = worlds.express_with_limit(short_ms);
+        let express = worlds.express_with(&[("MAX_AGE_MS", &short_ms.to_string())]);
         let mut browser = Browser::new(&express);
         browser.log_in();
         assert_has_left(worlds, &browser, short_ms);

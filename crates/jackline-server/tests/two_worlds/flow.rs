@@ -1,7 +1,7 @@
 //! The routes of the reference system, every one on either side, with one cookie jar.
 
 use serde_json::json;
-use testkit::browser::Browser;
+use testkit::browser::{Browser, Site};
 use ureq::http::Method;
 
 use crate::worlds::{COOKIE, key, on_each_pair_and_among_expresses};
@@ -103,6 +103,39 @@ fn what_is_patched_on_one_side_is_read_on_the_other() {
             assert_eq!(data["there"], true);
             assert_eq!(data.get("gone"), None);
             assert_eq!(browser.get("/profile").seen(), ALICE);
+        }
+    });
+}
+
+// Proves: J2, T4.3, T5.1
+#[test]
+fn however_express_saves_and_renews_sessions_are_shared() {
+    on_each_pair_and_among_expresses(|worlds| {
+        for (resave, rolling) in [("true", "true"), ("true", "false"), ("false", "false")] {
+            let express = worlds.express_with(&[("RESAVE", resave), ("ROLLING", rolling)]);
+            let sides: [&(dyn Site + Sync); 2] = [&*worlds.jackline, &express];
+            for [here, there] in [sides, [sides[1], sides[0]]] {
+                let mut browser = Browser::new(here);
+                browser.log_in();
+                let patch = json!({ "list": [], "resave": resave });
+                browser.send_safely(Method::PATCH, "/session/data", Some(&patch));
+                for views in [1, 3] {
+                    browser.turn_to(there);
+                    assert_eq!(browser.get("/views").json(), json!({ "views": views }));
+                    assert_eq!(browser.get("/profile").seen(), ALICE);
+                    browser.turn_to(here);
+                    assert_eq!(browser.get("/views").json(), json!({ "views": views + 1 }));
+                }
+                assert_eq!(browser.get("/session/data").json()["list"], json!([]));
+                let mut old = browser.at(there);
+                browser.turn_to(there);
+                assert_eq!(browser.post("/logout", &json!({})).status, 200);
+                for side in sides {
+                    old.turn_to(side);
+                    assert_eq!(old.get("/profile").seen(), NOBODY, "{resave} {rolling}");
+                }
+                assert_eq!(worlds.record(&old), None);
+            }
         }
     });
 }

@@ -119,11 +119,9 @@ impl Worlds {
         self.redis
     }
 
-    /// Another Express, which lets sessions outlive their last use for so long.
-    pub(crate) fn express_with_limit(&self, idle_ms: i64) -> Express {
-        let idle_ms = idle_ms.to_string();
-        let settings = [("MAX_AGE_MS", &*idle_ms)];
-        express(self.pair.flavour(), &self.redis, &[SECRET], &settings)
+    /// Another Express, with these settings besides.
+    pub(crate) fn express_with(&self, settings: &[(&str, &str)]) -> Express {
+        express(self.pair.flavour(), &self.redis, &[SECRET], settings)
     }
 
     /// Another Jackline, with these settings besides.

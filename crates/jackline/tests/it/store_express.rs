@@ -3,6 +3,7 @@
 mod contract;
 mod rekey;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jackline::clock::{Clock as _, SystemClock};
@@ -20,7 +21,12 @@ use jackline::token::{SessionKey, SessionToken};
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use testkit::redis::RedisServer;
+use testkit::certificates::Certificates;
+use testkit::eventually;
+use testkit::redis::{RedisSentinels, RedisServer, SENTINEL_USER, user};
+
+use crate::store_redis::outages::RIGHTS;
+use crate::store_redis::tls;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -517,6 +523,57 @@ async fn nonsense_is_corrupt_and_never_a_session() {
         shared.express_saves("nobody", &record, "1800").await;
         assert_eq!(shared.live("nobody", now).await.owner(), None, "{nobody}");
     }
+}
+
+// Proves: J4, J7, A6
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_behind_sentinels_as_a_user_with_few_rights() {
+    let certificates = Arc::new(Certificates::make());
+    let rights = format!("{RIGHTS} +role +time");
+    let web = user("web", ">open-sesame", &rights);
+    let servers = RedisSentinels::start_over_tls(&certificates, &web).await;
+    let url = servers.url().replacen("://", "://web:open-sesame@", 1);
+    let (sentinel, password) = SENTINEL_USER;
+    let mut options = options();
+    options.redis = tls::options(&certificates).sentinel_user(sentinel, password);
+    let store = ExpressStore::connect(&url, options).await.unwrap();
+    let now = now();
+    let record = Record::visitor(&Policy::default(), Origin::default(), now);
+    let log_in = async |id: &str| {
+        let (key, owner) = (SessionToken::express_from_random(random()).key(), owner(id));
+        let identity = Identity::new(owner.clone(), "alice", Role::user());
+        let record = Record::logged_in(identity, &Policy::default(), Origin::default(), now);
+        let admission = Admission {
+            key: &key,
+            record: &record,
+            owner: &owner,
+            epoch: store.epoch(&owner, now).await.unwrap(),
+            cap: SessionCap::Unlimited,
+            replaces: None,
+        };
+        store.admit(&admission, now).await.unwrap();
+        key
+    };
+    store.create(&key("before"), &record).await.unwrap();
+    log_in("alice").await;
+
+    servers.fail_over().await;
+    eventually("the store follows", async || store.ping().await.is_ok()).await;
+
+    store.create(&key("after"), &record).await.unwrap();
+    store
+        .commit(&key("after"), &set("n", "1"), now)
+        .await
+        .unwrap();
+    let alice = log_in("alice").await;
+    // Reads, writes and the walk over all names.
+    assert!(store.end_all(&owner("alice"), None, now).await.unwrap() >= 1);
+    assert_eq!(
+        store.load(&alice, MINUTE, now).await.unwrap(),
+        Loaded::Absent
+    );
+    let loaded = store.load(&key("after"), MINUTE, now).await.unwrap();
+    assert!(matches!(loaded, Loaded::Live { .. }), "{loaded:?}");
 }
 
 // Proves: J11

@@ -6,9 +6,9 @@ mod cluster;
 pub(crate) mod contract;
 mod deltas;
 mod near;
-mod outages;
+pub(crate) mod outages;
 mod sentinel;
-mod tls;
+pub(crate) mod tls;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

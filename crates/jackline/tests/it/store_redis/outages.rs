@@ -21,7 +21,7 @@ pub(super) const BOUNDED: Duration = Duration::from_millis(1500);
 pub(super) const BACK: Duration = Duration::from_secs(3);
 
 /// What the documentation says that the store's user needs.
-pub(super) const RIGHTS: &str = "~sess* +@read +@write +@scripting +@connection";
+pub(crate) const RIGHTS: &str = "~sess* +@read +@write +@scripting +@connection";
 
 // Proves: J7, S79
 #[tokio::test]

@@ -14,7 +14,7 @@ use testkit::eventually;
 use testkit::redis::{RedisCluster, RedisSentinels, RedisServer, SENTINEL_USER, user};
 
 /// The options of a client that these certificates are for.
-pub(super) fn options(certificates: &Certificates) -> RedisOptions {
+pub(crate) fn options(certificates: &Certificates) -> RedisOptions {
     let (certificate, key) = certificates.client();
     RedisOptions::default()
         .certificate_authority(read(&certificates.authority()))
