@@ -406,3 +406,26 @@ impl StoreError {
         Self::Unavailable(source.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Proves: J10
+    #[test]
+    fn what_gave_way_to_somebodys_session_gives_way_to_no_visitors() {
+        let all = [Trace::StoodIn, Trace::LoggedOut, Trace::Replaced];
+        assert!(all.is_sorted());
+        assert_eq!(Trace::StoodIn.supersedes(), None);
+        for trace in &all[1..] {
+            assert_eq!(trace.supersedes(), Some(*trace));
+        }
+        #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+        {
+            for trace in all {
+                assert_eq!(Trace::of_weight(trace.weight()).unwrap(), trace);
+            }
+            assert!(Trace::of_weight(0).is_err() && Trace::of_weight(4).is_err());
+        }
+    }
+}

@@ -140,6 +140,9 @@ mod tests {
             "redis://user:1?x@cache.example/0",
             "redis+cluster://user:1/secret@a:1,b:2",
             "not a url",
+            "redis://:6379",
+            "rediss://:6379",
+            "unix://",
             "",
         ] {
             let error = Address::read(url).err();
@@ -148,7 +151,12 @@ mod tests {
                 "{url}: {error:?}"
             );
         }
-        assert!(Address::read("redis://user:p%23%2Fss@cache.example:6379/2").is_ok());
+        for url in [
+            "redis://user:p%23%2Fss@cache.example:6379/2",
+            "unix:///run/redis.sock",
+        ] {
+            assert!(Address::read(url).is_ok(), "{url}");
+        }
     }
 
     // Proves: J11

@@ -593,3 +593,36 @@ fn cursor_parts<'a>(owner: &OwnerId, cursor: &'a str) -> Option<(&'a str, &'a st
     let digits = !score.is_empty() && score.bytes().all(|b| b.is_ascii_digit());
     (digits && from_member(owner, member.as_bytes()).is_ok()).then_some((score, member))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_what_this_store_made_or_none() {
+        let owner = OwnerId::new("alice").unwrap();
+        let member = member(&SessionKey::from_parts(Bucket::of(&owner), [7; 32]));
+        let good = format!("1764000000000-{member}");
+        assert_eq!(
+            cursor_parts(&owner, &good),
+            Some(("1764000000000", member.as_str()))
+        );
+        for bad in [
+            String::new(),
+            member.clone(),
+            format!("-{member}"),
+            format!("1x-{member}"),
+            format!("+1-{member}"),
+            "1764000000000-".to_owned(),
+            format!("1764000000000-{member}x"),
+        ] {
+            assert_eq!(cursor_parts(&owner, &bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_checked_without_a_connection() {
+        assert!(RedisStore::check_url("redis://127.0.0.1:1").is_ok());
+        assert!(RedisStore::check_url("http://127.0.0.1:1").is_err());
+    }
+}

@@ -151,25 +151,42 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
 /// Not `busy_timeout`: it looks eleven times in 250 ms, at ever longer intervals. Against a process that writes all the time
 /// and gives the file free for a moment between two commits, that is too seldom to be sure of a turn.
 fn wait_up_to(limit: Duration, db: &mut Connection) -> rusqlite::Result<()> {
-    let mut began = Instant::now();
+    let mut patience = Patience::of(limit);
     db.busy_handler(Some(move |count| {
         if count == 0 {
-            began = Instant::now();
+            patience = Patience::of(limit);
         }
-        if began.elapsed() >= limit {
-            return false;
-        }
-        pause();
-        true
+        patience.pause()
     }))
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "there is no event to wait for: a file lock that another process gives up tells nobody"
-)]
-pub(super) fn pause() {
-    std::thread::sleep(BUSY_STEP);
+/// How much longer somebody waits for other processes.
+pub(super) struct Patience {
+    began: Instant,
+    limit: Duration,
+}
+
+impl Patience {
+    /// From now on.
+    pub(super) fn of(limit: Duration) -> Self {
+        Self {
+            began: Instant::now(),
+            limit,
+        }
+    }
+
+    /// Waits for a moment. Or says `false`, if that has been done for long enough.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "there is no event to wait for: a file lock that another process gives up tells nobody"
+    )]
+    pub(super) fn pause(&self) -> bool {
+        let waits = self.began.elapsed() < self.limit;
+        if waits {
+            std::thread::sleep(BUSY_STEP);
+        }
+        waits
+    }
 }
 
 fn prepare(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
@@ -222,16 +239,13 @@ fn refuse_read_only(db: &Connection, path: &Path) -> Result<(), SqliteOpenError>
 /// Write-ahead logging lets readers read while the writer writes. SQLite does not wait for others in every step of the
 /// switch, so when several processes make it at once, each tries until it is made.
 fn switch_to_wal(db: &Connection, path: &Path) -> Result<(), SqliteOpenError> {
-    let began = Instant::now();
+    let patience = Patience::of(OPENING_TIMEOUT);
     let switched = loop {
         match db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
         {
             Err(error)
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && began.elapsed() < OPENING_TIMEOUT =>
-            {
-                pause();
-            }
+                    && patience.pause() => {}
             other => break other,
         }
     };
@@ -328,6 +342,47 @@ CREATE TABLE probe (filler BLOB NOT NULL) STRICT;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const A_WHILE: Duration = Duration::from_millis(20);
+
+    // Proves: J7
+    #[test]
+    fn patience_ends() {
+        assert!(!Patience::of(Duration::ZERO).pause());
+        let patience = Patience::of(Duration::from_secs(3600));
+        assert!(patience.pause());
+        let patience = Patience::of(A_WHILE);
+        while patience.pause() {}
+        assert!(patience.began.elapsed() >= A_WHILE);
+    }
+
+    // Proves: J7
+    #[test]
+    fn each_statement_waits_anew_and_not_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("some.db");
+        let new = || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+            let mut db = Connection::open_with_flags(&path, flags).unwrap();
+            wait_up_to(A_WHILE, &mut db).unwrap();
+            db
+        };
+        let (holder, db) = (new(), new());
+        let begins = |db: &Connection| db.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok();
+        holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert!(!begins(&db) && !begins(&db));
+        std::thread::scope(|scope| {
+            let (asks, asked) = std::sync::mpsc::channel();
+            let waiting = scope.spawn(move || {
+                asks.send(()).unwrap();
+                // More than the limit of one statement may pass before the other thread gets to run.
+                (0..20).any(|_| begins(&db))
+            });
+            asked.recv().unwrap();
+            holder.execute_batch("ROLLBACK").unwrap();
+            assert!(waiting.join().unwrap());
+        });
+    }
 
     // Proves: P2, D7
     #[test]

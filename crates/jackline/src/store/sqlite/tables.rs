@@ -429,3 +429,29 @@ impl FromSql for Key {
         key.map(Self).ok_or(FromSqlError::InvalidType)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    // Proves: J7
+    #[test]
+    fn a_damaged_file_a_full_disk_and_any_other_trouble_are_told_apart() {
+        let said = |code| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            translated(error)
+        };
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB] {
+            let error = said(code);
+            assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
+            assert!(!is_full(&error));
+        }
+        for (code, full) in [(ffi::SQLITE_FULL, true), (ffi::SQLITE_BUSY, false)] {
+            let error = said(code);
+            assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+            assert_eq!(is_full(&error), full);
+        }
+    }
+}

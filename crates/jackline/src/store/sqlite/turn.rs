@@ -11,9 +11,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Instant;
 
-use super::connection::{BUSY_TIMEOUT, pause};
+use super::connection::{BUSY_TIMEOUT, Patience};
 
 /// The file that the next one to write holds.
 pub(super) struct Turn(File);
@@ -33,11 +32,11 @@ impl Turn {
 
     /// Waits for the turn as long as for the database itself. Without it, whoever has waited so long is let try.
     pub(super) fn take(&self) -> io::Result<Taken<'_>> {
-        let began = Instant::now();
+        let patience = Patience::of(BUSY_TIMEOUT);
         loop {
             match self.0.try_lock() {
                 Ok(()) => return Ok(Taken(Some(&self.0))),
-                Err(TryLockError::WouldBlock) if began.elapsed() < BUSY_TIMEOUT => pause(),
+                Err(TryLockError::WouldBlock) if patience.pause() => {}
                 // Its holder hangs, and keeps nobody from the database by that.
                 Err(TryLockError::WouldBlock) => return Ok(Taken(None)),
                 Err(TryLockError::Error(error)) => return Err(error),
@@ -55,5 +54,36 @@ impl Drop for Taken<'_> {
             // It fails only if the file is not open.
             let _ = file.unlock();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Proves: J7
+    #[test]
+    fn a_turn_is_taken_by_one_given_back_and_not_waited_for_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions.db");
+        let (one, other) = (Turn::open(&path).unwrap(), Turn::open(&path).unwrap());
+        let is_ones = |taken: &Taken<'_>| taken.0.is_some();
+        let taken = one.take().unwrap();
+        assert!(is_ones(&taken));
+        assert!(!is_ones(&other.take().unwrap()), "its holder hangs");
+        drop(taken);
+        let taken = other.take().unwrap();
+        assert!(is_ones(&taken));
+        std::thread::scope(|scope| {
+            let (asks, asked) = std::sync::mpsc::channel();
+            let waiting = scope.spawn(move || {
+                asks.send(()).unwrap();
+                // More than it waits at a time may pass before the other thread gets to run.
+                (0..20).any(|_| is_ones(&one.take().unwrap()))
+            });
+            asked.recv().unwrap();
+            drop(taken);
+            assert!(waiting.join().unwrap(), "whoever waits gets it");
+        });
     }
 }

@@ -32,7 +32,8 @@ async fn fresh() -> (Arc<dyn Store>, Arc<RedisServer>) {
     // Another test's ten thousand sessions are in this server too, and to end all walks past them.
     options.redis = RedisOptions::default()
         .prefix(format!("test{test}:sess:"))
-        .response_timeout(Duration::from_secs(10));
+        .response_timeout(Duration::from_secs(10))
+        .connection_timeout(Duration::from_secs(10));
     let store = ExpressStore::connect(&server.url(), options).await.unwrap();
     (Arc::new(ByNativeKeys(store)), server)
 }
