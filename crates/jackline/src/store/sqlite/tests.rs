@@ -4,6 +4,8 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rusqlite::Connection;
+
 use super::worker::QUEUE;
 use super::{READERS, SqliteStore, StoreFuture};
 use crate::clock::{Clock as _, SystemClock};
@@ -72,6 +74,16 @@ fn visitor() -> Record {
     Record::visitor(&Policy::default(), Origin::default(), now())
 }
 
+/// Succeeds, and breaks a constraint that is checked at COMMIT, which then fails and leaves the transaction open.
+fn fails_at_commit(db: &Connection) -> Result<(), StoreError> {
+    db.execute_batch(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+         CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+         INSERT INTO child VALUES (1);",
+    )?;
+    Ok(())
+}
+
 fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Unavailable(_)))
 }
@@ -134,15 +146,7 @@ async fn a_commit_that_fails_is_unavailable_for_everybody_and_leaves_the_connect
     let gate = place.hold();
     let creation = store.create(&one, &record);
     let conflict = store.create(&one, &record);
-    // A constraint that is checked at COMMIT, which then fails and leaves the transaction open.
-    let poison = store.writer.run(|db| {
-        db.execute_batch(
-            "CREATE TABLE parent (id INTEGER PRIMARY KEY);
-             CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
-             INSERT INTO child VALUES (1);",
-        )?;
-        Ok(())
-    });
+    let poison = store.writer.run(fails_at_commit);
     gate.open().await;
     for result in [creation.await, conflict.await, poison.await] {
         assert!(is_unavailable(&result), "{result:?}");
@@ -210,6 +214,32 @@ async fn a_panic_is_one_failure_and_takes_back_what_it_did() {
     for _ in 0..READERS {
         assert!(place.is_there(&one).await);
     }
+}
+
+// Proves: J7
+#[tokio::test]
+async fn what_the_file_did_not_take_is_in_doubt_until_a_probe_is_taken() {
+    let place = Place::new();
+    let store = &place.store;
+    let record = visitor();
+    store.create(&key(1), &record).await.unwrap();
+    let conflict = store.create(&key(1), &record).await;
+    assert!(matches!(conflict, Err(StoreError::Conflict)));
+    assert!(!store.writer.is_in_doubt(), "that was no failure");
+
+    let full = store
+        .writer
+        .run(|_| Err::<(), _>(StoreError::unavailable("the disk is full")));
+    assert!(is_unavailable(&full.await));
+    assert!(store.writer.is_in_doubt());
+    store.create(&key(2), &record).await.unwrap();
+    assert!(store.writer.is_in_doubt(), "a small write proves nothing");
+    store.ping().await.unwrap();
+    assert!(!store.writer.is_in_doubt());
+
+    let poison = store.writer.run(fails_at_commit);
+    assert!(is_unavailable(&poison.await));
+    assert!(store.writer.is_in_doubt());
 }
 
 // Proves: J7

@@ -57,6 +57,12 @@ impl Writer {
         self.worker.submit(work)
     }
 
+    /// Whether a write has failed and none was taken since that proves that there is room.
+    #[cfg(test)]
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.shared.doubt.pending().is_some()
+    }
+
     pub(super) fn transactions(&self) -> u64 {
         self.shared.transactions.load(Ordering::Relaxed)
     }

@@ -195,6 +195,10 @@ async fn pages(scene: &Scene, owner: &OwnerId, limit: u32) -> Vec<(UnixMs, Sessi
         let listed = scene.store.list(owner, page, scene.start).await;
         let listed = listed.expect("sessions can be listed");
         assert!(
+            shown.is_empty() || !listed.sessions.is_empty(),
+            "a page led to one with nothing on it, though no session has run out"
+        );
+        assert!(
             listed.sessions.len() <= limit as usize,
             "a page of {} where {limit} was the limit",
             listed.sessions.len()
