@@ -48,7 +48,7 @@ use crate::events::{EventKind, SecurityEvent};
 use crate::lifecycle::{OwnerId, Policy};
 use crate::proxy::{Client, Scheme, TrustedProxies};
 use crate::session::{
-    Context, CookieChange, LazySession, Presented, RequestInfo, SessionError, SessionInfo,
+    Context, CookieChange, LazySession, Outcome, Presented, RequestInfo, SessionError, SessionInfo,
 };
 use crate::store::{Cursor, Store};
 use crate::token::Handle;
@@ -250,16 +250,20 @@ impl Engine {
     /// Writes what the request changed, and says what its response must carry. `status` is the handler's: after a `5xx`
     /// nothing is written.
     pub async fn finish(&self, session: &LazySession, status: StatusCode) -> ResponseChanges {
-        let outcome = session.finish(status).await;
-        let mut changes = ResponseChanges {
-            varies: outcome.varies,
-            private: outcome.private,
-            secret: outcome.secret,
-            logged_out: outcome.logged_out,
-            instead: outcome.instead,
-            set_cookie: None,
-        };
-        changes.set_cookie = match outcome.cookie {
+        self.changes(session.finish(status).await)
+    }
+
+    /// As [`Engine::finish`], if there is nothing to write: what nearly every request comes to, and then nobody has to wait. `None`
+    /// if there is something; then [`Engine::finish`] must be called.
+    #[must_use]
+    pub fn finish_at_once(&self, session: &LazySession) -> Option<ResponseChanges> {
+        session
+            .finish_at_once()
+            .map(|outcome| self.changes(outcome))
+    }
+
+    fn changes(&self, outcome: Outcome) -> ResponseChanges {
+        let set_cookie = match outcome.cookie {
             CookieChange::Keep => None,
             CookieChange::Set(token, max_age) => Some(
                 self.0
@@ -268,7 +272,14 @@ impl Engine {
             ),
             CookieChange::Remove => Some(self.0.cookie.remove()),
         };
-        changes
+        ResponseChanges {
+            set_cookie,
+            instead: outcome.instead,
+            varies: outcome.varies,
+            private: outcome.private,
+            secret: outcome.secret,
+            logged_out: outcome.logged_out,
+        }
     }
 
     /// One page of an owner's sessions, newest login first, and where the next begins. For administrators.
@@ -415,8 +426,8 @@ impl ResponseChanges {
     ///   applications on the same registrable domain along.
     pub fn apply(self, headers: &mut HeaderMap) {
         const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-        let kept_private = headers.contains_key(CACHE_CONTROL);
-        if self.set_cookie.is_some() || self.secret || (self.private && !kept_private) {
+        let unspoken = || !headers.contains_key(CACHE_CONTROL);
+        if self.set_cookie.is_some() || self.secret || (self.private && unspoken()) {
             headers.insert(CACHE_CONTROL, NO_STORE);
         }
         if let Some(cookie) = self.set_cookie {

@@ -28,7 +28,7 @@ pub use login::LoginAttempt;
 pub use others::SessionInfo;
 
 pub(crate) use context::{Context, TimedStore};
-pub(crate) use finish::CookieChange;
+pub(crate) use finish::{CookieChange, Outcome};
 
 use crate::csrf::CsrfToken;
 use crate::events::{EventKind, SecurityEvent};
