@@ -138,9 +138,13 @@ impl Engine {
     /// Reads a request's cookies. No store call: that is left to [`LazySession::load`].
     #[must_use]
     pub fn open(&self, incoming: &Incoming<'_>) -> LazySession {
-        let client = self.client(incoming);
+        let sender = incoming.connection.map(|Connection { peer, scheme }| {
+            self.0
+                .proxies
+                .resolve_address(peer, scheme, incoming.headers)
+        });
         let request = RequestInfo {
-            ip: client.as_ref().map(|client| client.ip),
+            ip: sender.map(|(ip, _)| ip),
             user_agent: incoming.headers.get(http::header::USER_AGENT).cloned(),
             uri: incoming.uri.clone(),
         };
@@ -156,9 +160,7 @@ impl Engine {
                 .reason(reason)
                 .emit()
         };
-        let encrypted = client
-            .as_ref()
-            .is_some_and(|client| client.scheme.is_secure());
+        let encrypted = sender.is_some_and(|(_, scheme)| scheme.is_secure());
         if self.0.cookie.is_secure() && !encrypted {
             if reading.token.is_some() || reading.rejected.is_some() {
                 rejected("plaintext_transport");
