@@ -594,7 +594,7 @@ impl Shared {
                 .emit();
         }
         let mut state = self.lock();
-        if state.become_stored(token.clone(), *record, renewed, context.new_delta()) {
+        if state.become_stored(token.clone(), key, *record, renewed, context.new_delta()) {
             if renewed {
                 state.record.clocks.seen = now;
             }

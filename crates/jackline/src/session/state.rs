@@ -126,6 +126,7 @@ impl State {
     pub(super) fn become_stored(
         &mut self,
         token: SessionToken,
+        key: SessionKey,
         record: Record,
         renewed: bool,
         delta: Delta,
@@ -135,7 +136,7 @@ impl State {
         }
         self.phase = Phase::Loaded;
         self.came_with = Some(CameWith {
-            key: token.key(),
+            key,
             identity: record.meta.identity.clone(),
             stands_in_for: record.meta.stands_in_for,
             created: record.meta.created,
