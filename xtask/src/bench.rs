@@ -5,6 +5,7 @@
 //! have run, per request: it does not grow while others hold the core, as latencies do. Only ratios within one run mean anything.
 
 mod contenders;
+pub(crate) mod instructions;
 mod measure;
 mod page;
 mod plot;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{coverage, deny, fuzz, run};
+use crate::{bench, coverage, deny, fuzz, run};
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -19,6 +19,7 @@ const STEPS: &[Step] = &[
     ("deny", deny::run),
     // As a person runs it: it is one of the two commands of the README.
     ("test", || run::run(&mut run::cargo("xtask test"))),
+    ("instructions", || bench::instructions::run(false)),
     ("fuzz", || fuzz::run(None, fuzz::DEFAULT_SECONDS)),
     ("coverage", coverage::check),
 ];
@@ -48,11 +49,11 @@ fn report(times: &[Duration], passed: bool) {
     println!();
     for (number, (name, _)) in STEPS.iter().enumerate() {
         match times.get(number) {
-            None => println!("{name:<10} not run"),
+            None => println!("{name:<12} not run"),
             Some(time) if !passed && number + 1 == times.len() => {
-                println!("{name:<10} {:>6.1} s  FAILED", time.as_secs_f64())
+                println!("{name:<12} {:>6.1} s  FAILED", time.as_secs_f64())
             }
-            Some(time) => println!("{name:<10} {:>6.1} s", time.as_secs_f64()),
+            Some(time) => println!("{name:<12} {:>6.1} s", time.as_secs_f64()),
         }
     }
 }

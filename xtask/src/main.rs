@@ -48,6 +48,12 @@ enum Chore {
         #[arg(long, num_args = 1.., value_name = "NAME")]
         only: Vec<String>,
     },
+    /// Count the instructions that a session adds to a request, and hold them against bench/instructions/budget.toml
+    Instructions {
+        /// Make what is counted the budget
+        #[arg(long)]
+        renew: bool,
+    },
     /// Check licences, bans and sources of all dependencies
     Deny,
 }
@@ -60,6 +66,7 @@ fn main() -> ExitCode {
         Chore::Coverage { check: false } => coverage::write(),
         Chore::Coverage { check: true } => coverage::check(),
         Chore::Bench { quick, only } => bench::run(quick, &only),
+        Chore::Instructions { renew } => bench::instructions::run(renew),
         Chore::Deny => deny::run(),
     };
     // Not returned from `main`: a chore that fails is no bug, and RUST_BACKTRACE would bury its message.

@@ -81,6 +81,30 @@ pub(crate) const FOR_BENCHMARKS: &[Tool] = &[
     },
 ];
 
+/// What counts instructions.
+pub(crate) const FOR_COUNTING: &[Tool] = &[
+    Tool {
+        binary: "valgrind",
+        package: "valgrind",
+        why: "it counts instructions",
+    },
+    Tool {
+        binary: "redis-server",
+        package: "redis-server",
+        why: "requests whose sessions are there are counted",
+    },
+    Tool {
+        binary: "redis-cli",
+        package: "redis-tools",
+        why: "it says that Redis is there",
+    },
+    Tool {
+        binary: "taskset",
+        package: "util-linux",
+        why: "Redis has a core of its own",
+    },
+];
+
 /// Returns with every tool in its place.
 ///
 /// # Errors

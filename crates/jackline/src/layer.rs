@@ -237,8 +237,9 @@ where
                     }
                 }
                 StateProjection::Handling { handling } => {
-                    let response = ready!(handling.poll(cx))?;
-                    if this.session.finish_untouched() {
+                    let mut response = ready!(handling.poll(cx))?;
+                    if let Some(changes) = this.engine.finish_at_once(this.session) {
+                        changes.apply(response.headers_mut());
                         return Poll::Ready(Ok(response));
                     }
                     let (engine, session, status) =

@@ -125,19 +125,19 @@ impl AgentFamily {
     /// ```
     pub fn from_user_agent(user_agent: &[u8]) -> Self {
         let looked_at = &user_agent[..user_agent.len().min(MAX_USER_AGENT_BYTES)];
-        let contains = |needle: &str| {
-            looked_at
-                .windows(needle.len())
-                .any(|window| window == needle.as_bytes())
-        };
-        let browser = BROWSER_MARKS
-            .iter()
-            .find(|(mark, _)| contains(mark))
-            .map_or(Browser::Other, |(_, browser)| *browser);
-        let platform = PLATFORM_MARKS
-            .iter()
-            .find(|(mark, _)| contains(mark))
-            .map_or(Platform::Other, |(_, platform)| *platform);
+        // The uppermost marks so far. One pass, since every use of a session reads a user agent.
+        let (mut browser, mut platform) = (BROWSER_MARKS.len(), PLATFORM_MARKS.len());
+        for (at, opening) in looked_at.iter().enumerate() {
+            if OPENINGS[usize::from(*opening)] {
+                let rest = &looked_at[at..];
+                browser = mark_at(rest, &BROWSER_MARKS[..browser]).unwrap_or(browser);
+                platform = mark_at(rest, &PLATFORM_MARKS[..platform]).unwrap_or(platform);
+            }
+        }
+        let browser = BROWSER_MARKS.get(browser);
+        let browser = browser.map_or(Browser::Other, |(_, browser)| *browser);
+        let platform = PLATFORM_MARKS.get(platform);
+        let platform = platform.map_or(Platform::Other, |(_, platform)| *platform);
         Self { browser, platform }
     }
 
@@ -393,6 +393,30 @@ const PLATFORM_MARKS: &[(&str, Platform)] = &[
     ("Linux", Platform::Linux),
 ];
 
+/// The bytes that marks begin with, so that most of a user agent is passed by at a glance.
+const OPENINGS: [bool; 256] = {
+    let mut opens = [false; 256];
+    let mut mark = 0;
+    while mark < BROWSER_MARKS.len() {
+        opens[BROWSER_MARKS[mark].0.as_bytes()[0] as usize] = true;
+        mark += 1;
+    }
+    mark = 0;
+    while mark < PLATFORM_MARKS.len() {
+        opens[PLATFORM_MARKS[mark].0.as_bytes()[0] as usize] = true;
+        mark += 1;
+    }
+    opens
+};
+
+/// Which of these marks `text` begins with: the uppermost.
+fn mark_at<T>(text: &[u8], marks: &[(&str, T)]) -> Option<usize> {
+    // No mark is empty.
+    marks
+        .iter()
+        .position(|(mark, _)| mark.as_bytes()[0] == text[0] && text.starts_with(mark.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -598,6 +622,25 @@ mod tests {
     }
 
     proptest! {
+        // Proves: A4
+        #[test]
+        fn a_mark_counts_wherever_it_stands_and_the_uppermost_wins(
+            words in proptest::collection::vec((0..BROWSER_MARKS.len() + PLATFORM_MARKS.len(), "[ a-zA-Z/]{0,3}"), 0..6),
+        ) {
+            fn uppermost<T: Copy>(marks: &[(&str, T)], text: &str, none: T) -> T {
+                let found = marks.iter().find(|(mark, _)| text.contains(mark));
+                found.map_or(none, |(_, family)| *family)
+            }
+            let browsers = BROWSER_MARKS.iter().map(|(mark, _)| *mark);
+            let marks: Vec<_> = browsers.chain(PLATFORM_MARKS.iter().map(|(mark, _)| *mark)).collect();
+            let text: String = words.iter().map(|(mark, gap)| format!("{gap}{}", marks[*mark])).collect();
+            let expected = AgentFamily {
+                browser: uppermost(BROWSER_MARKS, &text, Browser::Other),
+                platform: uppermost(PLATFORM_MARKS, &text, Platform::Other),
+            };
+            prop_assert_eq!(AgentFamily::from_user_agent(text.as_bytes()), expected);
+        }
+
         #[test]
         fn any_bytes_give_a_family_that_survives_storage(bytes in prop::collection::vec(any::<u8>(), 0..700), address in any::<IpAddr>()) {
             let seen = Origin { agent: AgentFamily::from_user_agent(&bytes), network: Some(CoarseNetwork::of(address)) };

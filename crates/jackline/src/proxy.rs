@@ -199,24 +199,33 @@ impl TrustedProxies {
         target: &Uri,
         headers: &HeaderMap,
     ) -> Client {
-        let peer = peer.to_canonical();
+        let (ip, scheme) = self.resolve_address(peer, connection, headers);
         let asked_for = || match target.authority() {
             Some(authority) => acceptable_host(authority.as_str().as_bytes()),
             None => only(headers, header::HOST).and_then(|host| acceptable_host(host.as_bytes())),
         };
+        let forwarded = || rightmost(headers, X_FORWARDED_HOST);
+        let host = match self.trusts(peer).then(forwarded).flatten() {
+            // One that is malformed must not fall back on the inner one, which may be an unsuspecting `localhost`.
+            Some(forwarded) => acceptable_host(forwarded),
+            None => asked_for(),
+        };
+        Client { ip, scheme, host }
+    }
+
+    /// Address and scheme alone: what [`resolve_request`](Self::resolve_request) says of them, without a look at the host.
+    pub(crate) fn resolve_address(
+        &self,
+        peer: IpAddr,
+        connection: Scheme,
+        headers: &HeaderMap,
+    ) -> (IpAddr, Scheme) {
+        let peer = peer.to_canonical();
         if !self.trusts(peer) {
-            return Client {
-                ip: peer,
-                scheme: connection,
-                host: asked_for(),
-            };
+            return (peer, connection);
         }
-        Client {
-            ip: self.walk(peer, headers),
-            scheme: rightmost(headers, X_FORWARDED_PROTO).map_or(connection, forwarded_scheme),
-            // A forwarded host that is malformed must not fall back on the inner one, which may be an unsuspecting `localhost`.
-            host: rightmost(headers, X_FORWARDED_HOST).map_or_else(asked_for, acceptable_host),
-        }
+        let scheme = rightmost(headers, X_FORWARDED_PROTO).map_or(connection, forwarded_scheme);
+        (self.walk(peer, headers), scheme)
     }
 
     /// From the trusted peer towards the client, as far as trust and the header reach.

@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::{run, tools};
 
 /// The target folder that all Rust contenders share: most of their dependencies are the same.
-const TARGET: &str = "bench/target";
+pub(super) const TARGET: &str = "bench/target";
 
 /// A server that answers the routes.
 #[derive(Debug)]
@@ -221,7 +221,7 @@ impl Built {
 /// # Errors
 /// When it does not compile.
 pub(crate) fn build_clients() -> Result<()> {
-    cargo_build("load")
+    build("load")
 }
 
 /// Where it is then.
@@ -240,7 +240,7 @@ pub(crate) fn build_all(contenders: Vec<&'static Contender>) -> Result<(Ready, L
         if let Kind::Rust(folder) = contender.kind
             && folders.insert(folder)
         {
-            cargo_build(folder)?;
+            build(folder)?;
         }
         match built(contender)? {
             Ok(built) => ready.push((contender, built)),
@@ -281,7 +281,11 @@ fn built(contender: &Contender) -> Result<Result<Built, String>> {
     }
 }
 
-fn cargo_build(folder: &str) -> Result<()> {
+/// Builds the program in a folder of bench/.
+///
+/// # Errors
+/// When it does not compile.
+pub(super) fn build(folder: &str) -> Result<()> {
     run::run(&mut run::cargo(&format!(
         "build --quiet --release --locked --manifest-path bench/{folder}/Cargo.toml --target-dir {TARGET}"
     )))

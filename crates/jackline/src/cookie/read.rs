@@ -4,6 +4,8 @@
 //! Names are compared byte by byte, and only blanks and tabs are trimmed. Anything cleverer, such as Unicode trimming or
 //! decoding of names, lets `\u{2003}__Host-sid` through, which browsers do not protect.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use http::header::COOKIE;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
@@ -24,6 +26,9 @@ pub enum CookieForm {
 
 /// Longer cookies are not looked at (RFC 6265bis, section 5.6: name and value fit into 4096 octets).
 const MAX_COOKIE_BYTES: usize = 4096;
+
+/// Cookies up to this length, as ours are unless nearly all of their signature is escaped, are decoded without an allocation.
+const SHORT_COOKIE_BYTES: usize = 128;
 
 /// What `encodeURIComponent` escapes.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -145,7 +150,17 @@ fn verify(
         [b'"', inner @ .., b'"'] => inner,
         bare => bare,
     };
+    let mut short = [0; SHORT_COOKIE_BYTES];
     let decoded = match form {
+        CookieForm::Native if value.len() <= short.len() => {
+            let decoded = percent_decode(value);
+            let len = short
+                .iter_mut()
+                .zip(decoded)
+                .map(|(to, from)| *to = from)
+                .count();
+            Some(Cow::Borrowed(&short[..len]))
+        }
         CookieForm::Native => Some(percent_decode(value).into()),
         CookieForm::Express => express::decode(value),
     };

@@ -48,7 +48,7 @@ use crate::events::{EventKind, SecurityEvent};
 use crate::lifecycle::{OwnerId, Policy};
 use crate::proxy::{Client, Scheme, TrustedProxies};
 use crate::session::{
-    Context, CookieChange, LazySession, Presented, RequestInfo, SessionError, SessionInfo,
+    Context, CookieChange, LazySession, Outcome, Presented, RequestInfo, SessionError, SessionInfo,
 };
 use crate::store::{Cursor, Store};
 use crate::token::{Handle, SessionToken};
@@ -140,9 +140,13 @@ impl Engine {
     /// Reads a request's cookies. No store call: that is left to [`LazySession::load`].
     #[must_use]
     pub fn open(&self, incoming: &Incoming<'_>) -> LazySession {
-        let client = self.client(incoming);
+        let sender = incoming.connection.map(|Connection { peer, scheme }| {
+            self.0
+                .proxies
+                .resolve_address(peer, scheme, incoming.headers)
+        });
         let request = RequestInfo {
-            ip: client.as_ref().map(|client| client.ip),
+            ip: sender.map(|(ip, _)| ip),
             user_agent: incoming.headers.get(http::header::USER_AGENT).cloned(),
             uri: incoming.uri.clone(),
         };
@@ -153,9 +157,7 @@ impl Engine {
                 .reason(reason)
                 .emit()
         };
-        let encrypted = client
-            .as_ref()
-            .is_some_and(|client| client.scheme.is_secure());
+        let encrypted = sender.is_some_and(|(_, scheme)| scheme.is_secure());
         if self.0.cookie.is_secure() && !encrypted {
             if reading.token.is_some() || reading.rejected.is_some() {
                 rejected("plaintext_transport");
@@ -249,31 +251,43 @@ impl Engine {
     /// Writes what the request changed, and says what its response must carry. `status` is the handler's: after a `5xx`
     /// nothing is written.
     pub async fn finish(&self, session: &LazySession, status: StatusCode) -> ResponseChanges {
-        let outcome = session.finish(status).await;
-        let mut changes = ResponseChanges {
+        self.changes(session, session.finish(status).await)
+    }
+
+    /// As [`Engine::finish`], if there is nothing to write: what nearly every request comes to, and then nobody has to wait. `None`
+    /// if there is something; then [`Engine::finish`] must be called.
+    #[must_use]
+    pub fn finish_at_once(&self, session: &LazySession) -> Option<ResponseChanges> {
+        session
+            .finish_at_once()
+            .map(|outcome| self.changes(session, outcome))
+    }
+
+    fn changes(&self, session: &LazySession, outcome: Outcome) -> ResponseChanges {
+        let presented = || self.0.cookie_of(session.token());
+        let (set_cookie, remove_cookie) = match outcome.cookie {
+            CookieChange::Keep => (None, None),
+            CookieChange::Set(token, max_age) => {
+                let cookie = self.0.cookie_of(Some(&token));
+                let value = cookie::write(&token, &self.0.keys);
+                // If the session leaves Express's cookie for ours, that one goes.
+                let left = Some(presented()).filter(|presented| *presented != cookie);
+                (
+                    Some(cookie.set(&value, max_age)),
+                    left.map(CookieSpec::remove),
+                )
+            }
+            CookieChange::Remove => (None, Some(presented().remove())),
+        };
+        ResponseChanges {
+            set_cookie,
+            remove_cookie,
+            instead: outcome.instead,
             varies: outcome.varies,
             private: outcome.private,
             secret: outcome.secret,
             logged_out: outcome.logged_out,
-            instead: outcome.instead,
-            set_cookie: None,
-            remove_cookie: None,
-        };
-        let presented = self.0.cookie_of(session.token());
-        match outcome.cookie {
-            CookieChange::Keep => {}
-            CookieChange::Set(token, max_age) => {
-                let cookie = self.0.cookie_of(Some(&token));
-                changes.set_cookie =
-                    Some(cookie.set(&cookie::write(&token, &self.0.keys), max_age));
-                // The session has left Express's cookie for ours.
-                if cookie != presented {
-                    changes.remove_cookie = Some(presented.remove());
-                }
-            }
-            CookieChange::Remove => changes.remove_cookie = Some(presented.remove()),
         }
-        changes
     }
 
     /// One page of an owner's sessions, newest login first, and where the next begins. For administrators.
@@ -443,9 +457,9 @@ impl ResponseChanges {
     ///   applications on the same registrable domain along.
     pub fn apply(self, headers: &mut HeaderMap) {
         const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-        let kept_private = headers.contains_key(CACHE_CONTROL);
+        let unspoken = || !headers.contains_key(CACHE_CONTROL);
         let changes_cookie = self.set_cookie.is_some() || self.remove_cookie.is_some();
-        if changes_cookie || self.secret || (self.private && !kept_private) {
+        if changes_cookie || self.secret || (self.private && unspoken()) {
             headers.insert(CACHE_CONTROL, NO_STORE);
         }
         for cookie in [self.set_cookie, self.remove_cookie].into_iter().flatten() {

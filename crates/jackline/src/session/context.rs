@@ -153,7 +153,7 @@ impl TimedStore {
                 _ => Ok(loaded),
             }
         };
-        self.call("load", Box::pin(load)).await
+        self.call("load", load).await
     }
 
     pub(crate) async fn commit(
@@ -242,7 +242,7 @@ impl TimedStore {
     async fn call<T>(
         &self,
         operation: &'static str,
-        future: StoreFuture<'_, T>,
+        future: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, SessionError> {
         let error = match tokio::time::timeout(self.timeout, future).await {
             Ok(Ok(value)) => {

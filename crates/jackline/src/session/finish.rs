@@ -51,34 +51,27 @@ pub(crate) enum CookieChange {
 }
 
 impl LazySession {
-    /// Whether nobody has touched the session, so that there is nothing to finish. From then on it is too late to.
-    pub(crate) fn finish_untouched(&self) -> bool {
-        let mut state = self.shared().lock();
-        let untouched = state.phase == Phase::Unloaded;
-        if untouched {
-            state.phase = Phase::Finished;
+    /// Finishes a session that nobody has touched, or of which nothing is to be written: what nearly every request comes to. `None` if
+    /// there is something to ask the store.
+    pub(crate) fn finish_at_once(&self) -> Option<Outcome> {
+        let shared = self.shared();
+        let mut state = shared.lock();
+        match state.phase {
+            Phase::Unloaded => state.phase = Phase::Finished,
+            Phase::Loaded if shared.is_settled(&state) => return Some(state.finish().outcome()),
+            Phase::Loaded => return None,
+            Phase::Failed | Phase::Finished => {}
         }
-        untouched
+        Some(Outcome::default())
     }
 
     /// Writes what was changed, unless the response says that the handler failed.
     pub(crate) async fn finish(&self, status: StatusCode) -> Outcome {
-        if self.finish_untouched() {
-            return Outcome::default();
+        if let Some(outcome) = self.finish_at_once() {
+            return outcome;
         }
         let shared = self.shared();
-        let state = {
-            let mut state = shared.lock();
-            match state.phase {
-                Phase::Loaded => {}
-                Phase::Unloaded | Phase::Failed | Phase::Finished => return Outcome::default(),
-            }
-            let handle = State {
-                phase: Phase::Finished,
-                ..State::new()
-            };
-            std::mem::replace(&mut *state, handle)
-        };
+        let state = Box::new(shared.lock().finish());
         shared.write_unless_failed(state, status).await
     }
 }
@@ -89,16 +82,44 @@ impl State {
             .as_ref()
             .is_some_and(|came_with| came_with.identity.is_some())
     }
+
+    /// Leaves nothing to see or to change behind.
+    fn finish(&mut self) -> Self {
+        let finished = Self {
+            phase: Phase::Finished,
+            ..Self::new()
+        };
+        std::mem::replace(self, finished)
+    }
+
+    /// What the response must say whatever is written.
+    fn outcome(&self) -> Outcome {
+        Outcome {
+            varies: true,
+            private: self.record.meta.identity.is_some() || self.came_with_identity(),
+            secret: self.shows_csrf_token,
+            ..Outcome::default()
+        }
+    }
 }
 
 impl Shared {
-    async fn write_unless_failed(&self, state: State, status: StatusCode) -> Outcome {
-        let mut outcome = Outcome {
-            varies: true,
-            private: state.record.meta.identity.is_some() || state.came_with_identity(),
-            secret: state.shows_csrf_token,
-            ..Outcome::default()
+    /// Whether there is nothing to write and no cookie to change.
+    fn is_settled(&self, state: &State) -> bool {
+        let in_store = match state.came_with {
+            Some(_) => state.delta.is_empty() && !state.renewed && !self.resigns(),
+            None => !state.wanted,
         };
+        in_store && state.staged.is_none() && !state.forget_cookie && !state.lost
+    }
+
+    /// Whether the presented cookie is to be signed anew.
+    fn resigns(&self) -> bool {
+        matches!(self.presented, Presented::Token { resign: true, .. })
+    }
+
+    async fn write_unless_failed(&self, state: Box<State>, status: StatusCode) -> Outcome {
+        let mut outcome = state.outcome();
         if state.forget_cookie && self.may_forget(&state).await {
             outcome.cookie = CookieChange::Remove;
         }
@@ -189,7 +210,11 @@ impl Shared {
         }
     }
 
-    async fn write(&self, mut state: State, outcome: &mut Outcome) -> Result<(), SessionError> {
+    async fn write(
+        &self,
+        mut state: Box<State>,
+        outcome: &mut Outcome,
+    ) -> Result<(), SessionError> {
         match state.staged.take() {
             Some(Staged::LogOut) => self.write_log_out(&state, outcome).await,
             Some(Staged::LogIn { epoch, carry }) => {
@@ -240,7 +265,7 @@ impl Shared {
 
     async fn write_log_in(
         &self,
-        state: State,
+        state: Box<State>,
         epoch: Epoch,
         carry: bool,
         outcome: &mut Outcome,
@@ -344,9 +369,8 @@ impl Shared {
         let (Some(came_with), Some(token)) = (&state.came_with, &state.token) else {
             return Ok(());
         };
-        let resign = matches!(self.presented, Presented::Token { resign: true, .. });
         let renew = if state.delta.is_empty() {
-            (state.renewed || resign) && self.may_renew(&came_with.key, state).await
+            (state.renewed || self.resigns()) && self.may_renew(&came_with.key, state).await
         } else {
             match self.commit(&came_with.key, &state.delta).await {
                 Ok(_) => true,
@@ -361,7 +385,11 @@ impl Shared {
         Ok(())
     }
 
-    async fn write_new(&self, state: State, outcome: &mut Outcome) -> Result<(), SessionError> {
+    async fn write_new(
+        &self,
+        state: Box<State>,
+        outcome: &mut Outcome,
+    ) -> Result<(), SessionError> {
         let dead = self.presented_key();
         if state.superseded.is_some() {
             return Err(SessionError::Ended);

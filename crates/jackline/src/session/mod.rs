@@ -28,7 +28,7 @@ pub use login::LoginAttempt;
 pub use others::SessionInfo;
 
 pub(crate) use context::{Context, TimedStore};
-pub(crate) use finish::CookieChange;
+pub(crate) use finish::{CookieChange, Outcome};
 
 use crate::csrf::CsrfToken;
 use crate::events::{EventKind, SecurityEvent};
@@ -596,7 +596,7 @@ impl Shared {
                 .emit();
         }
         let mut state = self.lock();
-        if state.become_stored(key, token.clone(), *record, renewed, context.new_delta()) {
+        if state.become_stored(token.clone(), key, *record, renewed, context.new_delta()) {
             if renewed {
                 state.record.clocks.seen = now;
             }

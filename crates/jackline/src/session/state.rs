@@ -125,8 +125,8 @@ impl State {
     /// Says whether it became one, as above.
     pub(super) fn become_stored(
         &mut self,
-        key: SessionKey,
         token: SessionToken,
+        key: SessionKey,
         record: Record,
         renewed: bool,
         delta: Delta,

@@ -42,7 +42,14 @@ impl Names {
     }
 
     pub(super) fn session(&self, key: &SessionKey) -> String {
-        self.sessions_in(key.bucket()) + &member(key)
+        // At every read, so in one piece of memory.
+        let mut name = String::with_capacity(self.prefix.len() + "{AbC}".len() + MEMBER_CHARS);
+        name.push_str(&self.prefix);
+        name.push('{');
+        URL_SAFE_NO_PAD.encode_string(key.bucket().number().to_be_bytes(), &mut name);
+        name.push('}');
+        URL_SAFE_NO_PAD.encode_string(key.digest(), &mut name);
+        name
     }
 
     /// The session that has this name; `None` if none has.
@@ -131,6 +138,9 @@ pub(super) fn owner_tag(owner: &OwnerId) -> String {
     format!("{{{}}}{digest}", tag(Bucket::of(owner)))
 }
 
+/// Characters of a [`member`].
+const MEMBER_CHARS: usize = 43;
+
 /// A session's name in its owner's index.
 pub(super) fn member(key: &SessionKey) -> String {
     URL_SAFE_NO_PAD.encode(key.digest())
@@ -175,7 +185,8 @@ mod tests {
             names.trace(&key),
         );
         assert!(session.starts_with("sess:{"), "{session}");
-        assert_eq!(session.len(), "sess:{AbC}".len() + 43);
+        assert_eq!(session.len(), "sess:{AbC}".len() + MEMBER_CHARS);
+        assert_eq!(session, names.sessions_in(key.bucket()) + &member(&key));
         assert_eq!(tag(&session), tag(&index));
         assert_eq!(tag(&session), tag(&epoch));
         assert_eq!(tag(&session), tag(&trace));

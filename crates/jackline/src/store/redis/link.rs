@@ -123,12 +123,11 @@ pub(super) struct Link {
 enum State {
     /// The connection was lost a moment ago; callers wait for the first attempt to restore it.
     Connecting,
-    Up(Live),
+    Up(Arc<Live>),
     /// The last attempt failed; callers fail with it at once.
     Down(Failure),
 }
 
-#[derive(Clone)]
 struct Live {
     connection: MultiplexedConnection,
     at: String,
@@ -161,8 +160,8 @@ impl From<Dialed> for Live {
 impl Link {
     /// Shares a first connection, and keeps one from now on.
     pub(super) fn new(dialer: Dialer, first: Dialed) -> Self {
-        let live = Live::from(first);
-        Self::keeping(dialer, State::Up(live.clone()), Some(live))
+        let live = Arc::new(Live::from(first));
+        Self::keeping(dialer, State::Up(Arc::clone(&live)), Some(live))
     }
 
     /// Makes a connection, and keeps one from now on.
@@ -170,7 +169,7 @@ impl Link {
         Self::keeping(dialer, State::Connecting, None)
     }
 
-    fn keeping(dialer: Dialer, state: State, first: Option<Live>) -> Self {
+    fn keeping(dialer: Dialer, state: State, first: Option<Arc<Live>>) -> Self {
         let response_timeout = dialer.times.respond;
         let (publish, state) = watch::channel(state);
         let keeper = tokio::spawn(keep(dialer, publish, first)).abort_handle();
@@ -214,9 +213,9 @@ impl Link {
     {
         let mut replace = None;
         let answer = tokio::time::timeout_at(until, async {
-            let mut live = self.live().await?;
+            let live = self.live().await?;
             replace = Some(Arc::clone(&live.replace));
-            ask(&mut live.connection).await.map_err(|error| {
+            ask(&mut live.connection.clone()).await.map_err(|error| {
                 if asks_for_another_connection(&error) {
                     live.replace.notify_one();
                 }
@@ -234,7 +233,11 @@ impl Link {
         })
     }
 
-    async fn live(&self) -> Result<Live, Failure> {
+    async fn live(&self) -> Result<Arc<Live>, Failure> {
+        // Nearly always, and then there is nothing to wait for.
+        if let State::Up(live) = &*self.state.borrow() {
+            return Ok(Arc::clone(live));
+        }
         let mut state = self.state.clone();
         let state = state
             .wait_for(|state| !matches!(state, State::Connecting))
@@ -242,7 +245,7 @@ impl Link {
             // Only if the runtime that the store was opened in is gone, and its tasks with it.
             .map_err(|_| Failure::Lost)?;
         match &*state {
-            State::Up(live) => Ok(live.clone()),
+            State::Up(live) => Ok(Arc::clone(live)),
             State::Down(failure) => Err(failure.clone()),
             State::Connecting => Err(Failure::Lost),
         }
@@ -274,7 +277,7 @@ fn asks_for_another_connection(error: &RedisError) -> bool {
 }
 
 /// Makes a connection, and replaces it whenever that is called for, until it is aborted.
-async fn keep(dialer: Dialer, publish: watch::Sender<State>, mut first: Option<Live>) {
+async fn keep(dialer: Dialer, publish: watch::Sender<State>, mut first: Option<Arc<Live>>) {
     let mut pause = Pause::default();
     loop {
         let live = match first.take() {
@@ -282,7 +285,7 @@ async fn keep(dialer: Dialer, publish: watch::Sender<State>, mut first: Option<L
             None => {
                 publish.send_replace(State::Connecting);
                 let live = restore(&dialer, &publish, &mut pause).await;
-                publish.send_replace(State::Up(live.clone()));
+                publish.send_replace(State::Up(Arc::clone(&live)));
                 live
             }
         };
@@ -319,10 +322,10 @@ async fn keep(dialer: Dialer, publish: watch::Sender<State>, mut first: Option<L
     }
 }
 
-async fn restore(dialer: &Dialer, publish: &watch::Sender<State>, pause: &mut Pause) -> Live {
+async fn restore(dialer: &Dialer, publish: &watch::Sender<State>, pause: &mut Pause) -> Arc<Live> {
     loop {
         match dialer.dial().await {
-            Ok(dialed) => break Live::from(dialed),
+            Ok(dialed) => break Arc::new(Live::from(dialed)),
             Err(error) => {
                 publish.send_replace(State::Down(Failure::from(&error)));
                 pause.wait().await;

@@ -1,10 +1,13 @@
--- KEYS: session · ARGV: now, step, name of its trace
+-- KEYS: session · ARGV: now, step
+--
+-- Answers a live session that was not renewed, which is what most reads find, by its line alone.
 --
 -- The trace is no key, though it lies beside one: while a slot of a cluster moves, a script is put off of which one key is
--- there and another is not.
+-- there and another is not. Its name follows from the session's, as keys.rs makes them.
 local line = redis.call('GET', KEYS[1])
 if not line then
-  return { trace(weight_of(ARGV[3], tonumber(ARGV[1]))) }
+  local its_trace = string.gsub(KEYS[1], ':{', '-trace:{', 1)
+  return { trace(weight_of(its_trace, tonumber(ARGV[1]))) }
 end
 local now, step = tonumber(ARGV[1]), tonumber(ARGV[2])
 local record = read(line)
@@ -15,7 +18,7 @@ if now >= idle_deadline(record) then
   return { 'expired', line }
 end
 if now >= record.ends or now - record.seen < step then
-  return { 'live', line }
+  return line
 end
 redis.call('SETRANGE', KEYS[1], 3, seen_digits(now))
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', record.idle))

@@ -208,9 +208,16 @@ impl RedisStore {
             .call()
             .key(self.names.session(key))
             .number(now.as_millis())
-            .number(whole_millis(step))
-            .arg(self.names.trace(key));
-        let answer = self.run(call).await?;
+            .number(whole_millis(step));
+        let answer = match self.servers.ask(&Question::Script(call)).await? {
+            Value::BulkString(line) => {
+                return Ok(Loaded::Live {
+                    record: Box::new(line::decode_line(&line)?),
+                    renewed: false,
+                });
+            }
+            more => Answer::read(more)?,
+        };
         let record = || -> Result<_, StoreError> {
             let line = answer.rest().first().ok_or_else(unexpected)?;
             Ok(Box::new(line::decode_line(line)?))
@@ -218,10 +225,6 @@ impl RedisStore {
         match answer.word() {
             b"absent" => Ok(Loaded::Absent),
             b"expired" => Ok(Loaded::Expired(record()?)),
-            b"live" => Ok(Loaded::Live {
-                record: record()?,
-                renewed: false,
-            }),
             b"renewed" => Ok(Loaded::Live {
                 record: record()?,
                 renewed: true,

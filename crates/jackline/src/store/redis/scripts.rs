@@ -5,7 +5,7 @@
 //! All names that the caller knows are handed in as `KEYS`. The names of sessions that a script finds in an owner's index it
 //! builds itself; they share the index's hash tag, so they lie on the same node of a cluster.
 
-use redis::Cmd;
+use redis::{Arg, Cmd};
 
 use crate::lifecycle::{Delta, MAX_COUNTER, Op};
 use crate::store::codec::encode_meta;
@@ -30,8 +30,8 @@ impl Script {
     pub(super) fn call(&self) -> Call<'_> {
         Call {
             script: self,
-            keys: Vec::new(),
-            args: Vec::new(),
+            keys: 0,
+            words: Cmd::with_capacity(8, 256),
         }
     }
 }
@@ -39,30 +39,36 @@ impl Script {
 /// A call of a script, being put together.
 pub(super) struct Call<'a> {
     script: &'a Script,
-    keys: Vec<String>,
-    args: Vec<Vec<u8>>,
+    keys: usize,
+    /// The keys, and then the arguments.
+    words: Cmd,
 }
 
 impl Call<'_> {
+    /// Adds a key. Keys come before arguments.
     #[must_use]
     pub(super) fn key(mut self, name: String) -> Self {
-        self.keys.push(name);
+        debug_assert_eq!(self.words.args_iter().len(), self.keys, "keys come first");
+        self.keys += 1;
+        self.words.arg(name);
         self
     }
 
     #[must_use]
-    pub(super) fn arg(mut self, arg: impl Into<Vec<u8>>) -> Self {
-        self.args.push(arg.into());
+    pub(super) fn arg(mut self, arg: impl AsRef<[u8]>) -> Self {
+        self.words.arg(arg.as_ref());
         self
     }
 
     #[must_use]
-    pub(super) fn number(self, number: u64) -> Self {
-        self.arg(number.to_string())
+    pub(super) fn number(mut self, number: u64) -> Self {
+        self.words.arg(number);
+        self
     }
 
     pub(super) fn first_key(&self) -> Option<&str> {
-        self.keys.first().map(String::as_str)
+        let name = self.words.args_iter().next().filter(|_| self.keys > 0)?;
+        std::str::from_utf8(bytes(name)).ok()
     }
 
     /// Runs what Redis has of it.
@@ -76,15 +82,23 @@ impl Call<'_> {
     }
 
     fn command(&self, verb: &str, script: &str) -> Cmd {
-        let mut command = redis::cmd(verb);
-        command.arg(script).arg(self.keys.len());
-        for key in &self.keys {
-            command.arg(key);
-        }
-        for arg in &self.args {
-            command.arg(arg.as_slice());
+        let words = self.words.args_iter();
+        let length: usize = words.clone().map(bytes).map(<[u8]>::len).sum();
+        let mut command =
+            Cmd::with_capacity(words.len() + 3, length + verb.len() + script.len() + 20);
+        command.arg(verb).arg(script).arg(self.keys);
+        for word in words {
+            command.arg(bytes(word));
         }
         command
+    }
+}
+
+fn bytes(word: Arg<&[u8]>) -> &[u8] {
+    match word {
+        Arg::Simple(bytes) => bytes,
+        // The cursor of a command that pages by itself, which a script is not.
+        _ => &[],
     }
 }
 
