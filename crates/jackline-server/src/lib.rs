@@ -18,6 +18,7 @@ pub mod router;
 pub mod routes;
 pub mod serve;
 pub mod sessions;
+mod tls;
 pub mod to_the_end;
 pub mod unread;
 pub mod users;

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::{App, NowMs};
 use crate::config::Config;
 use crate::passwords::{NewPassword, PasswordHasher};
+use crate::tls::Tls;
 use crate::users::Users;
 use crate::{clock, connections, router, sessions};
 
@@ -52,6 +53,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         now_ms: NowMs(Arc::new(clock::now_ms)),
     };
 
+    let tls = config.tls.as_ref().map(Tls::open).transpose()?;
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!(
             "cannot listen on {}; is another program using the port?",
@@ -62,6 +64,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         .local_addr()
         .context("cannot tell the address that is listened on")?;
     let reclaiming = tokio::spawn(reclaim(engine.clone(), stopping.subscribe()));
+    let acceptor = tls.as_ref().map(Tls::acceptor);
+    if let Some(tls) = tls {
+        tokio::spawn(tls.follow(stopping.subscribe()));
+    }
     // Before anything is said: whoever reads the lines may at once send the signal.
     let mut signals = Signals::listen()?;
     say(&banner(&config, &engine, address));
@@ -71,7 +77,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         signals.next().await;
         stopping.send_replace(true);
     };
-    let under_way = connections::accept(listener, router::router(app), told_to_stop).await;
+    let under_way =
+        connections::accept(listener, acceptor, router::router(app), told_to_stop).await;
     let patience = config.shutdown_timeout;
     let finished = under_way.finish(&tasks, patience, signals.next()).await;
     let _ = reclaiming.await;
@@ -166,7 +173,11 @@ fn banner(config: &Config, engine: &Engine, address: SocketAddr) -> String {
     } else {
         address.to_string()
     };
-    let mut text = format!("Listening on http://{place}\n");
+    let scheme = match config.tls {
+        Some(_) => "https",
+        None => "http",
+    };
+    let mut text = format!("Listening on {scheme}://{place}\n");
     let store = match &config.store.engine {
         crate::config::StoreEngine::Redis(redis) => format!("redis, at {}", redis.url.place()),
         crate::config::StoreEngine::Postgres(url) => format!("postgres, at {}", url.place()),
@@ -200,8 +211,8 @@ fn banner(config: &Config, engine: &Engine, address: SocketAddr) -> String {
             );
         }
         text.push_str(
-            "Production needs JACKLINE_ENV=production, SESSION_SECRET (run `jackline secret`), and HTTPS in front, with its \
-             address in JACKLINE_TRUSTED_PROXIES. `jackline check` finds what is missing.\n",
+            "Production needs JACKLINE_ENV=production, SESSION_SECRET (run `jackline secret`), and HTTPS: in front, with its \
+             address in JACKLINE_TRUSTED_PROXIES, or with JACKLINE_TLS_CERT_FILE and JACKLINE_TLS_KEY_FILE. `jackline check` finds what is missing.\n",
         );
     }
     text

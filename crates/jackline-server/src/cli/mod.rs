@@ -181,6 +181,8 @@ const SETTINGS: &str = "Examples:
 Settings, from the environment, else from .env, else from jackline.toml (where `idle_timeout = \"30m\"` is JACKLINE_IDLE_TIMEOUT):
   JACKLINE_ENV                     development (default) or production
   HOST, PORT                       where to listen [127.0.0.1, 3000]
+  JACKLINE_TLS_CERT_FILE, JACKLINE_TLS_KEY_FILE
+                                   speak https under this certificate, both PEM; read again when they change [plain http]
   SESSION_SECRET                   signs cookies; see `jackline secret` [development: made, and kept in the data folder]
   SESSION_SECRET_PREVIOUS          older secrets that still verify, separated by commas
   JACKLINE_ENCRYPTION_KEY          encrypts the data of sessions in the store [none: plain text]

@@ -24,6 +24,7 @@ mod secrets;
 mod shutdown;
 mod source;
 mod store;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub use self::proxies::{Front, PublicOrigin};
 pub use self::redis::{RedisSettings, RedisUrl, SentinelUser};
 pub use self::secrets::{Encryption, LEAST_SECRET_BYTES, Secret, Signing, WeakSecret};
 pub use self::store::{StoreEngine, StoreSettings};
+pub use self::tls::TlsFiles;
 
 /// All settings. Made by [`parse`] or [`load`] only.
 #[derive(Debug, Clone)]
@@ -54,6 +56,8 @@ pub struct Config {
     pub deployment: Deployment,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Under which certificate to speak https; `None` for plain http.
+    pub tls: Option<TlsFiles>,
     /// The proxies before the server and the origins the world sees.
     pub front: Front,
     /// The session cookie.
@@ -99,10 +103,12 @@ pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mi
     let keyspace = keyspace::read(&mut reader);
     let cookie = cookie::read(&mut reader, deployment, &keyspace);
     let signing = secrets::read(&mut reader, deployment, environment);
+    let tls = tls::read(&mut reader);
     let config = Config {
         deployment,
         listen: listen::read(&mut reader),
-        front: proxies::read(&mut reader, deployment, &cookie),
+        front: proxies::read(&mut reader, deployment, &cookie, tls.is_some()),
+        tls,
         cookie,
         encryption: secrets::read_encryption(&mut reader, &signing),
         signing,

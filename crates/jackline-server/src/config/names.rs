@@ -45,6 +45,8 @@ settings! {
     ENV = "JACKLINE_ENV", "env", One, Value;
     PORT = "PORT", "port", One, Value;
     HOST = "HOST", "host", One, Value;
+    TLS_CERT_FILE = "JACKLINE_TLS_CERT_FILE", "tls_cert_file", One, Value;
+    TLS_KEY_FILE = "JACKLINE_TLS_KEY_FILE", "tls_key_file", One, Value;
     SESSION_SECRET = "SESSION_SECRET", "session_secret", One, Nothing;
     SESSION_SECRET_PREVIOUS = "SESSION_SECRET_PREVIOUS", "session_secret_previous", List, Nothing;
     ENCRYPTION_KEY = "JACKLINE_ENCRYPTION_KEY", "encryption_key", One, Nothing;

@@ -18,6 +18,7 @@ mod shutdown;
 mod startup;
 mod stores;
 mod timeouts;
+mod tls;
 mod transcripts;
 
 use testkit::{browser, dawdle, program};
