@@ -32,7 +32,7 @@ use crate::error::ApiError;
 use crate::lingering::{Lingering, Unread};
 
 /// How many connections there may be at once. More wait in the system's own queue.
-const MAX_CONNECTIONS: usize = 4_096;
+pub(crate) const MAX_CONNECTIONS: usize = 4_096;
 
 /// How long a client may take to agree on keys.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
@@ -54,6 +54,7 @@ pub(crate) async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     router: Router,
+    places: Places,
     stop: impl Future<Output = ()>,
 ) -> UnderWay {
     let door = Door {
@@ -62,15 +63,11 @@ pub(crate) async fn accept(
         graceful: GracefulShutdown::new(),
         closed: CancellationToken::new(),
     };
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let accepting = async {
         loop {
-            // The semaphore is never closed.
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                return;
-            };
+            places.room().await;
             match listener.accept().await {
-                Ok((stream, peer)) => door.let_in(stream, peer, place),
+                Ok((stream, peer)) => door.let_in(stream, peer, places.take()),
                 // The client has gone again. Anything else concerns the machine, and passes or does not.
                 Err(error) if is_clients(&error) => {}
                 Err(error) => {
@@ -91,10 +88,41 @@ pub(crate) async fn accept(
     }
 }
 
+/// The connections that there may be, and those that there are. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    free: Arc<Semaphore>,
+    all: usize,
+}
+
+impl Places {
+    pub(crate) fn new(all: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(all)),
+            all,
+        }
+    }
+
+    /// How many connections there are.
+    pub(crate) fn taken(&self) -> usize {
+        self.all - self.free.available_permits()
+    }
+
+    /// Waits until there is room for one more. Only one listener asks, so the room is there still when it takes it.
+    async fn room(&self) {
+        // The semaphore is never closed.
+        drop(self.free.acquire().await);
+    }
+
+    fn take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.free).try_acquire_owned().ok()
+    }
+}
+
 /// The connections that there are when nobody is let in any more.
 pub(crate) struct UnderWay {
     graceful: GracefulShutdown,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 impl UnderWay {
@@ -116,7 +144,7 @@ impl UnderWay {
             () = pause(patience) => false,
             () = at_once => true,
         };
-        let connections = MAX_CONNECTIONS - self.places.available_permits();
+        let connections = self.places.taken();
         // A task that has its connection still is counted by that.
         let requests = connections.max(tasks.len()) as u64;
         Err(CutOff {
@@ -159,7 +187,7 @@ struct Door {
 
 impl Door {
     /// Serves one connection on a task of its own, in which a client can take its time.
-    fn let_in(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+    fn let_in(&self, stream: TcpStream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>) {
         // Answers are small; waiting for more to send would only delay them. If it cannot be had, they are delayed.
         let _ = stream.set_nodelay(true);
         let unread = Unread::default();

@@ -12,6 +12,7 @@ mod ending_body;
 pub mod error;
 mod lingering;
 pub mod logging;
+pub mod metrics;
 pub mod passwords;
 mod random;
 pub mod router;

@@ -298,6 +298,14 @@ impl Program {
         }));
     }
 
+    /// For what the program says elsewhere than on its streams.
+    ///
+    /// # Panics
+    /// If a secret that passed by stands there.
+    pub fn assert_nothing_secret(&self, text: &str) {
+        self.secrets.check(text, "");
+    }
+
     /// How much memory the server holds.
     #[cfg(target_os = "linux")]
     pub fn resident_kib(&self) -> u64 {

@@ -211,5 +211,6 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   JACKLINE_TRUSTED_PROXIES         addresses or networks whose forwarded headers count, separated by commas
   JACKLINE_PUBLIC_ORIGIN           origins that browsers see, such as https://app.example.com
   JACKLINE_SHUTDOWN_TIMEOUT        how long requests may take once it was told to stop [10s]
+  JACKLINE_METRICS_ADDR            where Prometheus finds /metrics, such as 127.0.0.1:9464 [nowhere]
   JACKLINE_LOG                     log filter [info]; security events are always written
   JACKLINE_CONFIG                  the settings file [./jackline.toml]";

@@ -15,6 +15,7 @@ mod limits;
 mod listen;
 mod load;
 mod log;
+mod metrics;
 mod mistake;
 mod names;
 mod near;
@@ -74,6 +75,8 @@ pub struct Config {
     pub data_dir: DataDir,
     /// How long requests that are under way may take once the server was told to stop.
     pub shutdown_timeout: Duration,
+    /// Where metrics are served; `None` for nowhere, and then none are kept.
+    pub metrics: Option<SocketAddr>,
     /// What is logged besides security events.
     pub log: LogFilter,
 }
@@ -116,6 +119,7 @@ pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mi
         store: store::read(&mut reader, deployment, keyspace),
         data_dir: data_dir::read(&mut reader),
         shutdown_timeout: shutdown::read(&mut reader),
+        metrics: metrics::read(&mut reader),
         log: log::read(&mut reader),
     };
     // A mistake leaves a default behind in `config`, so that all subjects are read; it must not get out.

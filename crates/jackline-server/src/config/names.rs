@@ -79,6 +79,7 @@ settings! {
     TRUSTED_PROXIES = "JACKLINE_TRUSTED_PROXIES", "trusted_proxies", List, Value;
     PUBLIC_ORIGIN = "JACKLINE_PUBLIC_ORIGIN", "public_origin", List, Value;
     SHUTDOWN_TIMEOUT = "JACKLINE_SHUTDOWN_TIMEOUT", "shutdown_timeout", One, Value;
+    METRICS_ADDR = "JACKLINE_METRICS_ADDR", "metrics_addr", One, Value;
     LOG = "JACKLINE_LOG", "log", One, Value;
 }
 

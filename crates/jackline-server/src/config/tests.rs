@@ -270,6 +270,8 @@ fn each_mistake_alone_is_refused_under_its_own_name() {
         ("JACKLINE_PUBLIC_ORIGIN", "https://*.example.com/login"),
         ("JACKLINE_PUBLIC_ORIGIN", "https://App.example.com"),
         ("JACKLINE_PUBLIC_ORIGIN", "null"),
+        ("JACKLINE_METRICS_ADDR", "9464"),
+        ("JACKLINE_METRICS_ADDR", "localhost:9464"),
         ("JACKLINE_DATA_DIR", "a\0b"),
         ("JACKLINE_LOG", "info,jackline=loud"),
         ("JACKLINE_COLOUR", "blue"),
