@@ -9,17 +9,21 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use axum::http::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use jackline::engine::Connection;
+use jackline::proxy::Scheme;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
@@ -28,7 +32,10 @@ use crate::error::ApiError;
 use crate::lingering::{Lingering, Unread};
 
 /// How many connections there may be at once. More wait in the system's own queue.
-const MAX_CONNECTIONS: usize = 4_096;
+pub(crate) const MAX_CONNECTIONS: usize = 4_096;
+
+/// How long a client may take to agree on keys.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a client may take for the head of a request, the pause since its last one included.
 const HEAD_PATIENCE: Duration = Duration::from_secs(15);
@@ -42,22 +49,25 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 /// The pause after the system refuses to accept, for want of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` until `stop` resolves. From then on nobody is let in any more; what is under way goes on.
+/// Serves `router`, over TLS if there is an acceptor, until `stop` resolves. From then on nobody is let in any more; what is under way goes on.
 pub(crate) async fn accept(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     router: Router,
+    places: Places,
     stop: impl Future<Output = ()>,
 ) -> UnderWay {
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let door = Door {
+        tls,
+        router,
+        graceful: GracefulShutdown::new(),
+        closed: CancellationToken::new(),
+    };
     let accepting = async {
         loop {
-            // The semaphore is never closed.
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                return;
-            };
+            places.room().await;
             match listener.accept().await {
-                Ok((stream, peer)) => attend(stream, peer, &router, place, &graceful),
+                Ok((stream, peer)) => door.let_in(stream, peer, places.take()),
                 // The client has gone again. Anything else concerns the machine, and passes or does not.
                 Err(error) if is_clients(&error) => {}
                 Err(error) => {
@@ -71,13 +81,48 @@ pub(crate) async fn accept(
         () = accepting => {}
         () = stop => {}
     }
-    UnderWay { graceful, places }
+    door.closed.cancel();
+    UnderWay {
+        graceful: door.graceful,
+        places,
+    }
+}
+
+/// The connections that there may be, and those that there are. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    free: Arc<Semaphore>,
+    all: usize,
+}
+
+impl Places {
+    pub(crate) fn new(all: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(all)),
+            all,
+        }
+    }
+
+    /// How many connections there are.
+    pub(crate) fn taken(&self) -> usize {
+        self.all - self.free.available_permits()
+    }
+
+    /// Waits until there is room for one more. Only one listener asks, so the room is there still when it takes it.
+    async fn room(&self) {
+        // The semaphore is never closed.
+        drop(self.free.acquire().await);
+    }
+
+    fn take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.free).try_acquire_owned().ok()
+    }
 }
 
 /// The connections that there are when nobody is let in any more.
 pub(crate) struct UnderWay {
     graceful: GracefulShutdown,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 impl UnderWay {
@@ -99,7 +144,7 @@ impl UnderWay {
             () = pause(patience) => false,
             () = at_once => true,
         };
-        let connections = MAX_CONNECTIONS - self.places.available_permits();
+        let connections = self.places.taken();
         // A task that has its connection still is counted by that.
         let requests = connections.max(tasks.len()) as u64;
         Err(CutOff {
@@ -131,40 +176,85 @@ pub(crate) async fn within_patience(request: axum::extract::Request, next: Next)
     }
 }
 
-/// Serves one connection on a task of its own.
-fn attend(
-    stream: TcpStream,
+/// Where connections come in.
+struct Door {
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    graceful: GracefulShutdown,
+    /// Nobody is let in any more.
+    closed: CancellationToken,
+}
+
+impl Door {
+    /// Serves one connection on a task of its own, in which a client can take its time.
+    fn let_in(&self, stream: TcpStream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>) {
+        // Answers are small; waiting for more to send would only delay them. If it cannot be had, they are delayed.
+        let _ = stream.set_nodelay(true);
+        let unread = Unread::default();
+        // Beneath TLS, so that what a client still sends need not be decrypted to be thrown away.
+        let stream = Lingering::new(stream, unread.clone());
+        let connected = Connected {
+            router: self.router.clone(),
+            peer,
+            unread,
+            watcher: self.graceful.watcher(),
+        };
+        let (tls, closed) = (self.tls.clone(), self.closed.clone());
+        tokio::spawn(async move {
+            match tls {
+                None => connected.serve(stream, Scheme::Http).await,
+                Some(tls) => {
+                    let shaken = tokio::time::timeout(HANDSHAKE_PATIENCE, tls.accept(stream));
+                    // Whoever has sent no request yet loses nothing when the server stops.
+                    match closed.run_until_cancelled(shaken).await {
+                        Some(Ok(Ok(stream))) => connected.serve(stream, Scheme::Https).await,
+                        Some(Ok(Err(error))) => tracing::debug!(%error, "no TLS came about"),
+                        Some(Err(_)) => tracing::debug!("a client took too long for its handshake"),
+                        None => {}
+                    }
+                }
+            }
+            drop(place);
+        });
+    }
+}
+
+/// A client that was let in.
+struct Connected {
+    router: Router,
     peer: SocketAddr,
-    router: &Router,
-    place: OwnedSemaphorePermit,
-    graceful: &GracefulShutdown,
-) {
-    // Answers are small; waiting for more to send would only delay them. If it cannot be had, they are delayed.
-    let _ = stream.set_nodelay(true);
-    let unread = Unread::default();
-    let stream = Lingering::new(stream, unread.clone());
-    let service = router
-        .clone()
-        .map_request(move |request: Request<Incoming>| {
+    unread: Unread,
+    watcher: Watcher,
+}
+
+impl Connected {
+    async fn serve(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        scheme: Scheme,
+    ) {
+        let connection = Connection {
+            peer: self.peer.ip(),
+            scheme,
+        };
+        let unread = self.unread;
+        let service = self.router.map_request(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(connection);
             request.extensions_mut().insert(unread.clone());
             request
         });
-    // HTTP/1.1 alone: that is what proxies speak to servers behind them, and browsers want TLS for anything later.
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE);
-    let connection =
-        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        // HTTP/1.1 alone: that is what proxies speak to servers behind them, and what all browsers speak too.
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_PATIENCE);
+        let connection =
+            builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        if let Err(error) = self.watcher.watch(connection).await {
             tracing::debug!(%error, "a connection ended early");
         }
-        drop(place);
-    });
+    }
 }
 
 fn is_clients(error: &io::Error) -> bool {

@@ -13,6 +13,7 @@ use jackline_server::cli::user::UserTools;
 use jackline_server::cli::{self, Cli, Command, UserCommand};
 use jackline_server::config::{self, Config, Environment, Mistakes};
 use jackline_server::logging::{self, EventStream};
+use jackline_server::metrics::{EventCounter, Metrics};
 use jackline_server::passwords::PasswordHasher;
 use jackline_server::sessions::StoredSessions;
 use jackline_server::{check, clock, serve, sessions};
@@ -49,17 +50,18 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Check(args) => block_on(check::run(environment(), folder, named, args)),
         Command::Serve => {
             let config = config()?;
-            start_log(&config, EventStream::Stdout)?;
-            block_on(serve::run(config))
+            let mut metrics = Metrics::new(&config);
+            start_log(&config, EventStream::Stdout, metrics.take_counter())?;
+            block_on(serve::run(config, metrics))
         }
         Command::Sessions(command) => {
             let config = config()?;
-            start_log(&config, EventStream::Stderr)?;
+            start_log(&config, EventStream::Stderr, None)?;
             block_on(sessions::run(config, command))
         }
         Command::User(command) => {
             let config = config()?;
-            start_log(&config, EventStream::Stderr)?;
+            start_log(&config, EventStream::Stderr, None)?;
             block_on(manage_users(config, command))
         }
     }
@@ -81,12 +83,17 @@ async fn manage_users(config: Config, command: UserCommand) -> anyhow::Result<()
     cli::user::run(command, tools, &mut io::stdout()).await
 }
 
-fn start_log(config: &Config, events: EventStream) -> anyhow::Result<()> {
+fn start_log(
+    config: &Config,
+    events: EventStream,
+    counter: Option<EventCounter>,
+) -> anyhow::Result<()> {
     logging::init(
         &config.log,
         config.deployment,
         events,
         Arc::new(clock::now_ms),
+        counter,
     )
     .context("cannot start the log")
 }

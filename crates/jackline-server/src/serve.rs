@@ -17,7 +17,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::{App, NowMs};
 use crate::config::Config;
+use crate::connections::{MAX_CONNECTIONS, Places};
+use crate::metrics::{self, Gauges, Metrics};
 use crate::passwords::{NewPassword, PasswordHasher};
+use crate::tls::Tls;
 use crate::users::Users;
 use crate::{clock, connections, router, sessions};
 
@@ -30,8 +33,8 @@ const RECLAIM_BATCH: u32 = 500;
 /// # Errors
 ///
 /// If it cannot listen, or a store or database cannot be opened.
-pub async fn run(config: Config) -> anyhow::Result<()> {
-    let engine = sessions::engine(&config).await?;
+pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
+    let engine = sessions::engine_told_to(&config, &metrics.recorders).await?;
     engine.ready().await.with_context(|| {
         format!(
             "the {} session store takes no writes; see the log above, and start again once it does",
@@ -39,10 +42,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         )
     })?;
     let users = sessions::open_users(&config).await?;
-    let hasher = PasswordHasher::for_this_machine()?;
+    let hasher = PasswordHasher::for_this_machine()?.told_to(metrics.recorders);
+    let places = Places::new(MAX_CONNECTIONS);
     keep_demo_user(&config, &users, &hasher, &engine).await?;
     let stopping = watch::Sender::new(false);
     let tasks = TaskTracker::new();
+    if let Some(prometheus) = &metrics.prometheus {
+        prometheus.show(Gauges {
+            places: places.clone(),
+            hasher: hasher.clone(),
+        });
+    }
     let app = App {
         engine: engine.clone(),
         users,
@@ -52,6 +62,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         now_ms: NowMs(Arc::new(clock::now_ms)),
     };
 
+    let tls = config.tls.as_ref().map(Tls::open).transpose()?;
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!(
             "cannot listen on {}; is another program using the port?",
@@ -61,17 +72,39 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let address = listener
         .local_addr()
         .context("cannot tell the address that is listened on")?;
+    let metrics_at = match config.metrics.zip(metrics.prometheus) {
+        None => None,
+        Some((address, prometheus)) => {
+            let mut stopped = stopping.subscribe();
+            let stop = async move {
+                // An error is the end of the server, too.
+                let _ = stopped.wait_for(|stop| *stop).await;
+            };
+            Some(metrics::serve(address, prometheus, stop).await?)
+        }
+    };
     let reclaiming = tokio::spawn(reclaim(engine.clone(), stopping.subscribe()));
+    let acceptor = tls.as_ref().map(Tls::acceptor);
+    if let Some(tls) = tls {
+        tokio::spawn(tls.follow(stopping.subscribe()));
+    }
     // Before anything is said: whoever reads the lines may at once send the signal.
     let mut signals = Signals::listen()?;
-    say(&banner(&config, &engine, address));
+    say(&banner(&config, &engine, address, metrics_at));
     SecurityEvent::new(EventKind::Startup).emit();
 
     let told_to_stop = async {
         signals.next().await;
         stopping.send_replace(true);
     };
-    let under_way = connections::accept(listener, router::router(app), told_to_stop).await;
+    let under_way = connections::accept(
+        listener,
+        acceptor,
+        router::router(app),
+        places,
+        told_to_stop,
+    )
+    .await;
     let patience = config.shutdown_timeout;
     let finished = under_way.finish(&tasks, patience, signals.next()).await;
     let _ = reclaiming.await;
@@ -160,13 +193,22 @@ impl Signals {
     }
 }
 
-fn banner(config: &Config, engine: &Engine, address: SocketAddr) -> String {
+fn banner(
+    config: &Config,
+    engine: &Engine,
+    address: SocketAddr,
+    metrics_at: Option<SocketAddr>,
+) -> String {
     let place = if address.ip().is_loopback() {
         format!("localhost:{}", address.port())
     } else {
         address.to_string()
     };
-    let mut text = format!("Listening on http://{place}\n");
+    let scheme = match config.tls {
+        Some(_) => "https",
+        None => "http",
+    };
+    let mut text = format!("Listening on {scheme}://{place}\n");
     let store = match &config.store.engine {
         crate::config::StoreEngine::Redis(redis) => format!("redis, at {}", redis.url.place()),
         crate::config::StoreEngine::Postgres(url) => format!("postgres, at {}", url.place()),
@@ -186,6 +228,9 @@ fn banner(config: &Config, engine: &Engine, address: SocketAddr) -> String {
     if let Some(url) = &config.store.database {
         text.push_str(&format!("Users: postgres, at {}\n", url.place()));
     }
+    if let Some(address) = metrics_at {
+        text.push_str(&format!("Metrics: http://{address}/metrics\n"));
+    }
     let policy = engine.policy();
     text.push_str(&format!(
         "Limits: idle {}, absolute {}\n",
@@ -200,8 +245,8 @@ fn banner(config: &Config, engine: &Engine, address: SocketAddr) -> String {
             );
         }
         text.push_str(
-            "Production needs JACKLINE_ENV=production, SESSION_SECRET (run `jackline secret`), and HTTPS in front, with its \
-             address in JACKLINE_TRUSTED_PROXIES. `jackline check` finds what is missing.\n",
+            "Production needs JACKLINE_ENV=production, SESSION_SECRET (run `jackline secret`), and HTTPS: in front, with its \
+             address in JACKLINE_TRUSTED_PROXIES, or with JACKLINE_TLS_CERT_FILE and JACKLINE_TLS_KEY_FILE. `jackline check` finds what is missing.\n",
         );
     }
     text

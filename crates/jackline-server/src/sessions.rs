@@ -16,6 +16,7 @@ use jackline::store::Store;
 use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
 use jackline::store::near::{Announcements, NearCache, NearOptions};
+use jackline::store::observed::ObservedStore;
 use jackline::store::postgres::{PostgresOptions, PostgresStore};
 use jackline::store::redis::express::{ExpressMapping, ExpressOptions, ExpressStore, Rekeyed};
 use jackline::store::redis::{RedisOptions, RedisStore};
@@ -25,6 +26,7 @@ use jackline::token::Handle;
 use crate::cli::SessionsCommand;
 use crate::cli::user::EndSessions;
 use crate::config::{Config, Deployment, Keyspace, RedisSettings, StoreEngine};
+use crate::metrics::Recorders;
 use crate::routes::sessions::rfc3339;
 use crate::users::{self, PostgresUsers, SqliteUsers, UserId, Username, Users};
 
@@ -39,6 +41,14 @@ const TIMEOUT_MARGIN: Duration = Duration::from_millis(50);
 /// # Errors
 /// If the store cannot be opened; the message says which, and what to do (D7).
 pub async fn engine(config: &Config) -> anyhow::Result<Engine> {
+    engine_told_to(config, &Recorders::default()).await
+}
+
+/// The same, with the calls of the store being told to these.
+///
+/// # Errors
+/// As [`engine`].
+pub async fn engine_told_to(config: &Config, recorders: &Recorders) -> anyhow::Result<Engine> {
     let folder = &config.data_dir;
     folder
         .create()
@@ -59,7 +69,7 @@ pub async fn engine(config: &Config) -> anyhow::Result<Engine> {
         Deployment::Production => Environment::Production,
         Deployment::Development => Environment::Development,
     };
-    let mut builder = Engine::builder_with(open_store(config).await?, keys);
+    let mut builder = Engine::builder_with(open_store(config, recorders).await?, keys);
     if let Some(name) = config.cookie.express() {
         builder = builder.accept_express_cookie(cookie(config, name)?);
     }
@@ -113,21 +123,42 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
 }
 
 /// Opens the store, behind encryption and a near-cache if those are configured.
-pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+pub(crate) async fn open_store(
+    config: &Config,
+    recorders: &Recorders,
+) -> anyhow::Result<Arc<dyn Store>> {
     let Some(near) = config.store.near_cache_bytes.map(NearOptions::new) else {
-        return encrypted(config, open_engine(config, None).await?);
+        return encrypted(
+            config,
+            observed(recorders, open_engine(config, None).await?),
+        );
     };
     // In front of encryption, so that what is kept need not be decrypted each time.
     Ok(Arc::new(match &config.store.engine {
         StoreEngine::Redis(_) => {
             let announcements = Announcements::new(near);
             let store = open_engine(config, Some(&announcements)).await?;
+            let store = observed(recorders, store);
             NearCache::announced(encrypted(config, store)?, &announcements)
         }
         StoreEngine::Memory | StoreEngine::Sqlite | StoreEngine::Postgres(_) => {
-            NearCache::in_process(encrypted(config, open_engine(config, None).await?)?, near)
+            NearCache::in_process(
+                encrypted(
+                    config,
+                    observed(recorders, open_engine(config, None).await?),
+                )?,
+                near,
+            )
         }
     }))
+}
+
+/// Directly around the engine's store: what is told is what it was really asked.
+fn observed(recorders: &Recorders, store: Arc<dyn Store>) -> Arc<dyn Store> {
+    match recorders.is_empty() {
+        true => store,
+        false => Arc::new(ObservedStore::new(store, Arc::new(recorders.clone()))),
+    }
 }
 
 fn encrypted(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Arc<dyn Store>> {

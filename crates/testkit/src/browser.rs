@@ -1,6 +1,7 @@
 //! A small browser: keeps cookies as a browser does, for one site, and remembers what it was given in secret.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::Value;
 use ureq::http::request::Builder;
@@ -16,6 +17,11 @@ const GONE: [&str; 2] = ["Max-Age=0", "Expires=Thu, 01 Jan 1970"];
 pub trait Site {
     /// The whole address of a path.
     fn url(&self, path: &str) -> String;
+
+    /// The authority by whose certificate its own is believed, if it is no public one.
+    fn authority(&self) -> Option<&Path> {
+        None
+    }
 
     /// Takes note of what must never be printed.
     fn remember_secret(&self, secret: &str);
@@ -69,7 +75,14 @@ impl<'a> Browser<'a> {
     /// A browser without a cookie.
     #[must_use]
     pub fn new(site: &'a (dyn Site + Sync)) -> Self {
+        let mut tls = ureq::tls::TlsConfig::builder();
+        if let Some(authority) = site.authority() {
+            let pem = std::fs::read(authority).unwrap();
+            let certificate = ureq::tls::Certificate::from_pem(&pem).unwrap();
+            tls = tls.root_certs(ureq::tls::RootCerts::new_with_certs(&[certificate]));
+        }
         let agent = ureq::Agent::config_builder()
+            .tls_config(tls.build())
             .http_status_as_error(false)
             .max_redirects(0)
             .timeout_global(Some(std::time::Duration::from_secs(60)))

@@ -14,6 +14,7 @@ pub mod postgres;
 mod process;
 pub mod program;
 pub mod redis;
+pub mod tls;
 
 use std::net::TcpListener;
 use std::sync::Barrier;

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 
 use crate::block_on;
 use crate::browser::Site;
+use crate::certificates::Certificates;
 
 /// How long a program may take to say something that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,6 +36,7 @@ pub struct Place {
     pub folder: Arc<TempDir>,
     environment: BTreeMap<String, String>,
     secrets: Secrets,
+    authority: Option<PathBuf>,
 }
 
 impl Place {
@@ -43,6 +46,7 @@ impl Place {
             folder: Arc::new(TempDir::new().unwrap()),
             environment: BTreeMap::new(),
             secrets: Secrets::default(),
+            authority: None,
         };
         place.set("PORT", "0");
         place.set("JACKLINE_LOG", "trace");
@@ -65,6 +69,14 @@ impl Place {
     /// A machine that other tests keep busy may take longer than the store's usual time-out: for tests that are about something else.
     pub fn be_patient(&mut self) {
         self.set("JACKLINE_STORE_TIMEOUT", "20s");
+    }
+
+    /// Programs that start from now on speak https under this certificate, or its successors in the same files.
+    pub fn speak_tls(&mut self, certificates: &Certificates) {
+        let (certificate, key) = certificates.server();
+        self.set("JACKLINE_TLS_CERT_FILE", certificate.to_str().unwrap());
+        self.set("JACKLINE_TLS_KEY_FILE", key.to_str().unwrap());
+        self.authority = Some(certificates.authority());
     }
 
     /// What a setting is.
@@ -169,6 +181,7 @@ impl Place {
             heard: Mutex::new(heard),
             readers,
             secrets: self.secrets.clone(),
+            authority: self.authority.clone(),
             _folder: Arc::clone(&self.folder),
         };
         let listening = program.wait_for_line("Listening on ");
@@ -208,12 +221,21 @@ pub struct Program {
     heard: Mutex<Receiver<String>>,
     readers: Vec<JoinHandle<()>>,
     secrets: Secrets,
+    authority: Option<PathBuf>,
     _folder: Arc<TempDir>,
 }
 
 impl Site for Program {
     fn url(&self, path: &str) -> String {
-        format!("http://localhost:{}{path}", self.port)
+        let scheme = match self.authority {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://localhost:{}{path}", self.port)
+    }
+
+    fn authority(&self) -> Option<&Path> {
+        self.authority.as_deref()
     }
 
     fn remember_secret(&self, secret: &str) {
@@ -276,6 +298,14 @@ impl Program {
         }));
     }
 
+    /// For what the program says elsewhere than on its streams.
+    ///
+    /// # Panics
+    /// If a secret that passed by stands there.
+    pub fn assert_nothing_secret(&self, text: &str) {
+        self.secrets.check(text, "");
+    }
+
     /// How much memory the server holds.
     #[cfg(target_os = "linux")]
     pub fn resident_kib(&self) -> u64 {
@@ -308,6 +338,14 @@ impl Program {
             .status()
             .unwrap();
         assert!(sent.success());
+    }
+
+    /// Tells the server to stop, and returns once it lets nobody in.
+    pub fn tell_to_stop(&self) {
+        self.signal("-TERM");
+        block_on(crate::eventually("nobody is let in", async || {
+            TcpStream::connect(("127.0.0.1", self.port)).is_err()
+        }));
     }
 
     /// Asks the server to stop, and waits until it has. Returns its status and everything that it printed.

@@ -92,7 +92,7 @@ impl Look<'_> {
         self.say_settings(&mut report);
         let named = url.is_some();
         let config = self.config.as_ref().ok();
-        let target = url.or_else(|| Target::of_listener(config?.listen));
+        let target = url.or_else(|| Target::of_server(config?));
         let same_address = match (&target, config) {
             (Some(target), Some(config)) => !named || target.leads_to(config.listen),
             _ => false,

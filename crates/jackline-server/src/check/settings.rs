@@ -97,7 +97,7 @@ fn deployment(config: &Config, exposed: bool, report: &mut Report) {
             Topic::SETTINGS,
             "JACKLINE_ENV: the server runs with development settings at an https address",
             "everybody can log in as the demo user alice, and the cookie is not held to https",
-            "start it with JACKLINE_ENV=production, SESSION_SECRET (run `jackline secret`) and JACKLINE_TRUSTED_PROXIES",
+            "start it with JACKLINE_ENV=production, SESSION_SECRET (run `jackline secret`) and, behind a proxy, JACKLINE_TRUSTED_PROXIES",
         );
         return;
     }

@@ -11,6 +11,7 @@ use jackline::store::redis::RedisStore;
 use super::report::Report;
 use super::topic::Topic;
 use crate::config::{Config, StoreEngine};
+use crate::metrics::Recorders;
 use crate::sessions;
 
 /// How long the store may take, whatever the settings say: somebody waits.
@@ -80,7 +81,7 @@ async fn open(config: &Config) -> Result<Arc<dyn Store>, Broken> {
         })?;
     }
     let store = async {
-        let store = sessions::open_store(config).await?;
+        let store = sessions::open_store(config, &Recorders::default()).await?;
         store.ping().await?;
         anyhow::Ok(store)
     };

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
+use crate::config::Config;
+
 /// An http or https address without user, password, query or fragment. Its path, if it has one, ends with a slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target(Url);
@@ -47,8 +49,16 @@ impl FromStr for Target {
 }
 
 impl Target {
-    /// The server that listens there, as this machine reaches it; `None` for a port that the system chooses.
-    pub(super) fn of_listener(listen: SocketAddr) -> Option<Self> {
+    /// The server with these settings, as this machine reaches it; `None` for a port that the system chooses.
+    pub(super) fn of_server(config: &Config) -> Option<Self> {
+        let scheme = match config.tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        Self::of_listener(scheme, config.listen)
+    }
+
+    fn of_listener(scheme: &str, listen: SocketAddr) -> Option<Self> {
         let ip = match listen.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -56,7 +66,7 @@ impl Target {
         };
         let address = SocketAddr::new(ip, listen.port());
         let listens = listen.port() != 0;
-        listens.then(|| format!("http://{address}").parse().ok())?
+        listens.then(|| format!("{scheme}://{address}").parse().ok())?
     }
 
     pub(super) fn is_https(&self) -> bool {
@@ -152,10 +162,10 @@ mod tests {
             ("[::]:3000", "http://[::1]:3000"),
             ("10.0.0.5:80", "http://10.0.0.5"),
         ] {
-            let found = Target::of_listener(listen.parse().unwrap()).unwrap();
+            let found = Target::of_listener("http", listen.parse().unwrap()).unwrap();
             assert_eq!(found.to_string(), reached);
         }
-        assert!(Target::of_listener("127.0.0.1:0".parse().unwrap()).is_none());
+        assert!(Target::of_listener("https", "127.0.0.1:0".parse().unwrap()).is_none());
         assert!(target("http://localhost:3000").leads_to("127.0.0.1:3000".parse().unwrap()));
         assert!(!target("https://app").leads_to("127.0.0.1:443".parse().unwrap()));
     }

@@ -188,6 +188,8 @@ const SETTINGS: &str = "Examples:
 Settings, from the environment, else from .env, else from jackline.toml (where `idle_timeout = \"30m\"` is JACKLINE_IDLE_TIMEOUT):
   JACKLINE_ENV                     development (default) or production
   HOST, PORT                       where to listen [127.0.0.1, 3000]
+  JACKLINE_TLS_CERT_FILE, JACKLINE_TLS_KEY_FILE
+                                   speak https under this certificate, both PEM; read again when they change [plain http]
   SESSION_SECRET                   signs cookies; see `jackline secret` [development: made, and kept in the data folder]
   SESSION_SECRET_PREVIOUS          older secrets that still verify, separated by commas
   JACKLINE_ENCRYPTION_KEY          encrypts the data of sessions in the store [none: plain text]
@@ -217,5 +219,6 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   JACKLINE_TRUSTED_PROXIES         addresses or networks whose forwarded headers count, separated by commas
   JACKLINE_PUBLIC_ORIGIN           origins that browsers see, such as https://app.example.com
   JACKLINE_SHUTDOWN_TIMEOUT        how long requests may take once it was told to stop [10s]
+  JACKLINE_METRICS_ADDR            where Prometheus finds /metrics, such as 127.0.0.1:9464 [nowhere]
   JACKLINE_LOG                     log filter [info]; security events are always written
   JACKLINE_CONFIG                  the settings file [./jackline.toml]";

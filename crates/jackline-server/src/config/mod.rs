@@ -15,6 +15,7 @@ mod limits;
 mod listen;
 mod load;
 mod log;
+mod metrics;
 mod mistake;
 mod names;
 mod near;
@@ -24,6 +25,7 @@ mod secrets;
 mod shutdown;
 mod source;
 mod store;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +47,7 @@ pub use self::proxies::{Front, PublicOrigin};
 pub use self::redis::{RedisSettings, RedisUrl, SentinelUser};
 pub use self::secrets::{Encryption, LEAST_SECRET_BYTES, Secret, Signing, WeakSecret};
 pub use self::store::{StoreEngine, StoreSettings};
+pub use self::tls::TlsFiles;
 
 /// All settings. Made by [`parse`] or [`load`] only.
 #[derive(Debug, Clone)]
@@ -54,6 +57,8 @@ pub struct Config {
     pub deployment: Deployment,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Under which certificate to speak https; `None` for plain http.
+    pub tls: Option<TlsFiles>,
     /// The proxies before the server and the origins the world sees.
     pub front: Front,
     /// The session cookie.
@@ -70,6 +75,8 @@ pub struct Config {
     pub data_dir: DataDir,
     /// How long requests that are under way may take once the server was told to stop.
     pub shutdown_timeout: Duration,
+    /// Where metrics are served; `None` for nowhere, and then none are kept.
+    pub metrics: Option<SocketAddr>,
     /// What is logged besides security events.
     pub log: LogFilter,
 }
@@ -99,10 +106,12 @@ pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mi
     let keyspace = keyspace::read(&mut reader);
     let cookie = cookie::read(&mut reader, deployment, &keyspace);
     let signing = secrets::read(&mut reader, deployment, environment);
+    let tls = tls::read(&mut reader);
     let config = Config {
         deployment,
         listen: listen::read(&mut reader),
-        front: proxies::read(&mut reader, deployment, &cookie),
+        front: proxies::read(&mut reader, deployment, &cookie, tls.is_some()),
+        tls,
         cookie,
         encryption: secrets::read_encryption(&mut reader, &signing),
         signing,
@@ -110,6 +119,7 @@ pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mi
         store: store::read(&mut reader, deployment, keyspace),
         data_dir: data_dir::read(&mut reader),
         shutdown_timeout: shutdown::read(&mut reader),
+        metrics: metrics::read(&mut reader),
         log: log::read(&mut reader),
     };
     // A mistake leaves a default behind in `config`, so that all subjects are read; it must not get out.

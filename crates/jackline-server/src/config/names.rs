@@ -45,6 +45,8 @@ settings! {
     ENV = "JACKLINE_ENV", "env", One, Value;
     PORT = "PORT", "port", One, Value;
     HOST = "HOST", "host", One, Value;
+    TLS_CERT_FILE = "JACKLINE_TLS_CERT_FILE", "tls_cert_file", One, Value;
+    TLS_KEY_FILE = "JACKLINE_TLS_KEY_FILE", "tls_key_file", One, Value;
     SESSION_SECRET = "SESSION_SECRET", "session_secret", One, Nothing;
     SESSION_SECRET_PREVIOUS = "SESSION_SECRET_PREVIOUS", "session_secret_previous", List, Nothing;
     ENCRYPTION_KEY = "JACKLINE_ENCRYPTION_KEY", "encryption_key", One, Nothing;
@@ -78,6 +80,7 @@ settings! {
     TRUSTED_PROXIES = "JACKLINE_TRUSTED_PROXIES", "trusted_proxies", List, Value;
     PUBLIC_ORIGIN = "JACKLINE_PUBLIC_ORIGIN", "public_origin", List, Value;
     SHUTDOWN_TIMEOUT = "JACKLINE_SHUTDOWN_TIMEOUT", "shutdown_timeout", One, Value;
+    METRICS_ADDR = "JACKLINE_METRICS_ADDR", "metrics_addr", One, Value;
     LOG = "JACKLINE_LOG", "log", One, Value;
 }
 

@@ -1,5 +1,6 @@
-//! Who stands before the server, and under which origins the world sees it. The server speaks plain http, so a `Secure` cookie needs
-//! a proxy that ends TLS, and that proxy must be named: only addresses listed here may say how a request arrived.
+//! Who stands before the server, and under which origins the world sees it. Without a certificate of its own the server speaks plain
+//! http, so a `Secure` cookie needs a proxy that ends TLS, and that proxy must be named: only addresses listed here may say how a
+//! request arrived.
 
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -40,16 +41,23 @@ impl PublicOrigin {
     }
 }
 
-const HOW_TO_NAME_A_PROXY: &str = "put a proxy that serves https in front, have it send X-Forwarded-Proto, and list its address: \
-     JACKLINE_TRUSTED_PROXIES=127.0.0.1/32 if it runs on this machine";
+const HOW_TO_GET_HTTPS: &str = "put a proxy that serves https in front, have it send X-Forwarded-Proto, and list its address: \
+     JACKLINE_TRUSTED_PROXIES=127.0.0.1/32 if it runs on this machine; or name a certificate in JACKLINE_TLS_CERT_FILE and its key in \
+     JACKLINE_TLS_KEY_FILE, and nothing need stand in front";
 
-pub(crate) fn read(reader: &mut Reader, deployment: Deployment, cookie: &CookieSettings) -> Front {
+/// Reads `JACKLINE_TRUSTED_PROXIES` and `JACKLINE_PUBLIC_ORIGIN`. With `own_tls` nobody has to stand in front.
+pub(crate) fn read(
+    reader: &mut Reader,
+    deployment: Deployment,
+    cookie: &CookieSettings,
+    own_tls: bool,
+) -> Front {
     let texts: Vec<String> = owned(reader.list(Setting::TRUSTED_PROXIES));
     let trusted_proxies = texts
         .iter()
         .filter_map(|text| read_network(reader, text, deployment))
         .collect();
-    if texts.is_empty() {
+    if texts.is_empty() && !own_tls {
         refuse_secure_without_proxy(reader, deployment, cookie);
     }
 
@@ -76,16 +84,16 @@ fn refuse_secure_without_proxy(
     match deployment {
         Deployment::Production => reader.report(
             Setting::TRUSTED_PROXIES,
-            "no proxy is named, in production",
-            "jackline speaks plain http, so every request would look insecure, and browsers send the Secure cookie over https only: \
+            "no proxy is named, in production, and no certificate",
+            "jackline speaks plain http then, so every request would look insecure, and browsers send the Secure cookie over https only: \
              nobody could log in (P4)",
-            HOW_TO_NAME_A_PROXY,
+            HOW_TO_GET_HTTPS,
         ),
         Deployment::Development if cookie.secure() => reader.report(
             Setting::COOKIE_SECURE,
-            "it is `true`, and JACKLINE_TRUSTED_PROXIES names no proxy",
-            "jackline speaks plain http, over which browsers do not send a Secure cookie: every request would look logged out (P3)",
-            format!("leave it out in development; or {HOW_TO_NAME_A_PROXY}"),
+            "it is `true`, and JACKLINE_TRUSTED_PROXIES names no proxy, nor JACKLINE_TLS_CERT_FILE a certificate",
+            "jackline speaks plain http then, over which browsers do not send a Secure cookie: every request would look logged out (P3)",
+            format!("leave it out in development; or {HOW_TO_GET_HTTPS}"),
         ),
         Deployment::Development => {}
     }

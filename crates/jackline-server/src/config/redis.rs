@@ -103,13 +103,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<RedisSettings> {
         ),
     ];
     for (one, other) in halves {
-        if reader.is_given(one) && !reader.is_given(other) {
-            let (what, fix) = (
-                format!("it is set, and {} is not", other.variable),
-                format!("set {} too, or neither", other.variable),
-            );
-            reader.report(one, what, "one is of no use without the other", fix);
-        }
+        reader.refuse_one_without(one, other);
     }
     if let Some(url) = &url {
         refuse_what_the_url_does_not_use(reader, url);

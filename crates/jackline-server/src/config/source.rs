@@ -85,6 +85,18 @@ impl Reader {
         self.given.contains_key(setting.variable)
     }
 
+    /// Adds a mistake if `setting` is given and `other`, without which it is of no use, is not.
+    pub(crate) fn refuse_one_without(&mut self, setting: Setting, other: Setting) {
+        if self.is_given(setting) && !self.is_given(other) {
+            self.report(
+                setting,
+                format!("it is set, and {} is not", other.variable),
+                "one is of no use without the other",
+                format!("set {} too, or neither", other.variable),
+            );
+        }
+    }
+
     /// Adds a mistake about a setting.
     pub(crate) fn report(
         &mut self,

@@ -279,6 +279,8 @@ fn each_mistake_alone_is_refused_under_its_own_name() {
         ("JACKLINE_COOKIE_NAME", "s\u{7f}d"),
         ("JACKLINE_COOKIE_SECURE", "yes"),
         ("JACKLINE_COOKIE_SECURE", "true"),
+        ("JACKLINE_TLS_CERT_FILE", "/etc/app.pem"),
+        ("JACKLINE_TLS_KEY_FILE", "/etc/app.key"),
         ("JACKLINE_TRUSTED_PROXIES", "10.0.0.0/33"),
         ("JACKLINE_TRUSTED_PROXIES", "proxy.internal"),
         ("JACKLINE_TRUSTED_PROXIES", "10.0.0.5/8"),
@@ -289,6 +291,8 @@ fn each_mistake_alone_is_refused_under_its_own_name() {
         ("JACKLINE_PUBLIC_ORIGIN", "https://*.example.com/login"),
         ("JACKLINE_PUBLIC_ORIGIN", "https://App.example.com"),
         ("JACKLINE_PUBLIC_ORIGIN", "null"),
+        ("JACKLINE_METRICS_ADDR", "9464"),
+        ("JACKLINE_METRICS_ADDR", "localhost:9464"),
         ("JACKLINE_DATA_DIR", "a\0b"),
         ("JACKLINE_LOG", "info,jackline=loud"),
         ("JACKLINE_COLOUR", "blue"),
@@ -511,6 +515,19 @@ fn a_secure_cookie_in_development_is_fine_behind_a_named_proxy() {
         ),
     ]);
     assert_eq!(config.unwrap().cookie.name(), "__Host-sid");
+}
+
+// Proves: P3, P4
+#[test]
+fn with_a_certificate_of_its_own_nobody_need_stand_in_front() {
+    let tls = [
+        ("JACKLINE_TLS_CERT_FILE", "/etc/app.pem"),
+        ("JACKLINE_TLS_KEY_FILE", "/etc/app.key"),
+    ];
+    let in_production = [&tls[..], &[("JACKLINE_TRUSTED_PROXIES", "")]].concat();
+    assert!(production(&in_production).unwrap().tls.is_some());
+    let secure = [&tls[..], &[("JACKLINE_COOKIE_SECURE", "true")]].concat();
+    assert!(development(&secure).unwrap().cookie.secure());
 }
 
 // Proves: A6, T2.3

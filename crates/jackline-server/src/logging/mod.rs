@@ -24,6 +24,7 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 pub use self::security::SecurityEvents;
 use crate::config::{Deployment, LogFilter};
+use crate::metrics::EventCounter;
 
 /// Where security events come from.
 pub const SECURITY_TARGET: &str = "jackline::security";
@@ -40,7 +41,7 @@ pub enum EventStream {
     Stderr,
 }
 
-/// Starts logging, for the rest of the process's life.
+/// Starts logging, and counting if there is a counter, for the rest of the process's life.
 ///
 /// # Errors
 ///
@@ -50,12 +51,16 @@ pub fn init(
     deployment: Deployment,
     events: EventStream,
     clock: Clock,
+    counter: Option<EventCounter>,
 ) -> Result<(), TryInitError> {
     let events: Box<dyn io::Write + Send> = match events {
         EventStream::Stdout => Box::new(io::stdout()),
         EventStream::Stderr => Box::new(io::stderr()),
     };
-    subscriber(filter, deployment, clock, events, io::stderr).try_init()
+    let counter = counter.map(|counter| counter.with_filter(filter_fn(is_security)));
+    subscriber(filter, deployment, clock, events, io::stderr)
+        .with(counter)
+        .try_init()
 }
 
 /// The subscriber that [`init`] installs, with the streams handed in.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use argon2::password_hash::phc;
 use argon2::{Algorithm, Params, PasswordHasher as _, PasswordVerifier as _, Version};
@@ -11,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::password::{NewPassword, Password, PhcHash};
 use super::pooled::PooledArgon2;
+use crate::metrics::{PasswordCheck, Recorders};
 use crate::random;
 
 /// What one hash costs.
@@ -46,6 +48,9 @@ pub struct PasswordHasher {
     /// Running.
     cores: Arc<Semaphore>,
     work: Arc<Work>,
+    /// How many tickets there are.
+    most: usize,
+    recorders: Recorders,
 }
 
 /// What a check found.
@@ -108,6 +113,8 @@ impl PasswordHasher {
         let max_concurrent = max_concurrent.clamp(1, 1024);
         Ok(Self {
             tickets: Arc::new(Semaphore::new(max_concurrent + MOST_WAITING)),
+            most: max_concurrent + MOST_WAITING,
+            recorders: Recorders::default(),
             cores: Arc::new(Semaphore::new(max_concurrent)),
             work: Arc::new(Work {
                 argon2,
@@ -127,8 +134,18 @@ impl PasswordHasher {
         password: Password,
         stored: Option<PhcHash>,
     ) -> Result<Verdict, HashingError> {
-        self.run(move |work| work.verify(&password, stored.as_ref()))
-            .await
+        let began = Instant::now();
+        let verdict = self
+            .run(move |work| work.verify(&password, stored.as_ref()))
+            .await;
+        let outcome = match &verdict {
+            Ok(Verdict::Right { .. }) => PasswordCheck::Right,
+            Ok(Verdict::Wrong) => PasswordCheck::Wrong,
+            Err(HashingError::Busy) => PasswordCheck::Busy,
+            Err(HashingError::Failed) => PasswordCheck::Failed,
+        };
+        self.recorders.password_check(outcome, began.elapsed());
+        verdict
     }
 
     /// Hashes a new password.
@@ -140,7 +157,18 @@ impl PasswordHasher {
         self.run(move |work| work.hash(password.expose())).await
     }
 
-    /// How many hashes were computed so far, for metrics.
+    /// The same hasher, whose checks are told to these.
+    #[must_use]
+    pub fn told_to(self, recorders: Recorders) -> Self {
+        Self { recorders, ..self }
+    }
+
+    /// How many passwords are in work or wait for it.
+    pub fn in_hand(&self) -> usize {
+        self.most - self.tickets.available_permits()
+    }
+
+    /// How many hashes were computed so far, for tests.
     pub fn computed(&self) -> u64 {
         self.work.computed.load(Ordering::Relaxed)
     }

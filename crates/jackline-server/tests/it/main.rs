@@ -10,6 +10,7 @@ mod encryption;
 mod express;
 mod hang_ups;
 mod login_races;
+mod metrics;
 mod outages;
 mod redis;
 mod restarts;
@@ -18,6 +19,7 @@ mod shutdown;
 mod startup;
 mod stores;
 mod timeouts;
+mod tls;
 mod transcripts;
 
 use testkit::{browser, dawdle, program};

@@ -4,20 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
-use testkit::block_on;
 
 use crate::browser::Browser;
 use crate::dawdle::Dawdling;
-use crate::program::Program;
 use crate::stores::{on_each_store, on_sqlite};
-
-/// Tells the server to stop, and returns once it lets nobody in.
-fn tell_to_stop(program: &Program) {
-    program.signal("-TERM");
-    block_on(testkit::eventually("nobody is let in", async || {
-        TcpStream::connect(("127.0.0.1", program.port)).is_err()
-    }));
-}
 
 /// The last security event that a program wrote.
 fn last_event(output: &str) -> Value {
@@ -52,7 +42,7 @@ fn a_request_that_is_under_way_when_the_server_is_told_to_stop_is_answered() {
         let patch = r#"{"last":"words"}"#;
         let dawdling = Dawdling::begin(&mut alice, program.port, "PATCH /session/data", patch);
         let cookies = alice.cookies.clone();
-        tell_to_stop(&program);
+        program.tell_to_stop();
 
         let answer = dawdling.end();
 
@@ -109,7 +99,7 @@ fn a_second_signal_ends_the_server_at_once() {
     let program = on.place.serve();
     let mut visitor = Browser::new(&program);
     let mut dawdling = Dawdling::begin(&mut visitor, program.port, "PATCH /session/data", "{}");
-    tell_to_stop(&program);
+    program.tell_to_stop();
     program.signal("-INT");
     assert_eq!(dawdling.rest(), "");
     let (status, output) = program.wait();
@@ -129,7 +119,7 @@ fn a_server_that_was_told_to_stop_is_not_ready_but_alive() {
         stream.write_all(head.as_bytes()).unwrap();
         // This one is answered after the server has read what came before it.
         assert_eq!(Browser::new(&program).get("/readyz").status, 200);
-        tell_to_stop(&program);
+        program.tell_to_stop();
         stream.write_all(b"\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

@@ -29,6 +29,7 @@ pub mod encrypted;
 pub mod memory;
 #[cfg(feature = "near-cache")]
 pub mod near;
+pub mod observed;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]

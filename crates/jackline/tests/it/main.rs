@@ -20,6 +20,7 @@ mod step_up;
 mod store_contract;
 mod store_encrypted;
 mod store_express;
+mod store_observed;
 mod store_postgres;
 mod store_redis;
 mod store_sqlite;

@@ -1,10 +1,12 @@
 //! Every store of this crate keeps the store contract, and so does the spy around one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jackline::store::Store;
 use jackline::store::memory::MemoryStore;
 use jackline::store::near::{NearCache, NearOptions};
+use jackline::store::observed::{ObservedStore, Outcome, StoreObserver};
 use jackline::store::sqlite::SqliteStore;
 use jackline::testing::SpyStore;
 
@@ -43,4 +45,18 @@ jackline::store_contract!(near_sqlite, near_sqlite());
 
 fn near(store: Arc<dyn Store>) -> Arc<dyn Store> {
     Arc::new(NearCache::in_process(store, NearOptions::new(1 << 20)))
+}
+
+async fn observed() -> Arc<dyn Store> {
+    let nobody = Arc::new(Unmoved);
+    Arc::new(ObservedStore::new(in_memory().await, nobody))
+}
+
+jackline::store_contract!(observed, observed());
+
+#[derive(Debug)]
+struct Unmoved;
+
+impl StoreObserver for Unmoved {
+    fn called(&self, _: &'static str, _: Outcome, _: Duration) {}
 }

@@ -1,0 +1,125 @@
+//! What an operator counts: security events by kind and reason, the calls of the session store, the checks of passwords, and how busy the
+//! server is. No label holds anything that a stranger chose, and none names a person, a session or a network (J6); how many series there
+//! can be is fixed by the code.
+//!
+//! [`Recorder`] is what there is to record; [`Prometheus`] is who listens. Without a listener nothing is recorded at all.
+
+mod busiest;
+mod events;
+mod page;
+mod prometheus;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jackline::store::observed::{Outcome, StoreObserver};
+
+use crate::app::NowMs;
+use crate::clock;
+use crate::config::Config;
+
+pub use self::events::{EventCounter, Networks};
+pub(crate) use self::page::serve;
+pub use self::prometheus::{Gauges, Prometheus};
+
+/// Is told what happens. Called on the way of requests, so nothing here may block.
+pub trait Recorder: fmt::Debug + Send + Sync + 'static {
+    /// A security event. `reason` is one word of a bounded set; empty if the event has none.
+    fn event(&self, event: &'static str, reason: &Arc<str>);
+
+    /// A call of the session store came to its end.
+    fn store_call(&self, operation: &'static str, outcome: Outcome, took: Duration);
+
+    /// A password was checked, or was not; the wait for a free core included.
+    fn password_check(&self, outcome: PasswordCheck, took: Duration);
+}
+
+/// How the check of a password ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PasswordCheck {
+    /// It is the user's.
+    Right,
+    /// It is not, or there is no such user.
+    Wrong,
+    /// Too many were waiting already.
+    Busy,
+    /// It could not be computed.
+    Failed,
+}
+
+impl PasswordCheck {
+    /// In a word that can be counted.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::Wrong => "wrong",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Who listens, by the settings, and what tells them.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    pub(crate) recorders: Recorders,
+    pub(crate) prometheus: Option<Arc<Prometheus>>,
+    counter: Option<EventCounter>,
+}
+
+impl Metrics {
+    /// As the settings say.
+    pub fn new(config: &Config) -> Self {
+        if config.metrics.is_none() {
+            return Self::default();
+        }
+        let networks = Arc::new(Networks::new(NowMs(Arc::new(clock::now_ms))));
+        let prometheus = Arc::new(Prometheus::new(Arc::clone(&networks)));
+        let recorders = Recorders::new([Arc::clone(&prometheus) as Arc<dyn Recorder>]);
+        Self {
+            counter: Some(EventCounter::new(recorders.clone(), networks)),
+            recorders,
+            prometheus: Some(prometheus),
+        }
+    }
+
+    /// What counts security events, for the log to pass them by.
+    pub fn take_counter(&mut self) -> Option<EventCounter> {
+        self.counter.take()
+    }
+}
+
+/// Everybody who is told.
+#[derive(Debug, Clone, Default)]
+pub struct Recorders(Arc<[Arc<dyn Recorder>]>);
+
+impl Recorders {
+    /// These.
+    pub fn new(recorders: impl IntoIterator<Item = Arc<dyn Recorder>>) -> Self {
+        Self(recorders.into_iter().collect())
+    }
+
+    /// Whether nobody listens.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn event(&self, event: &'static str, reason: &Arc<str>) {
+        self.0.iter().for_each(|to| to.event(event, reason));
+    }
+
+    pub(crate) fn password_check(&self, outcome: PasswordCheck, took: Duration) {
+        self.0
+            .iter()
+            .for_each(|to| to.password_check(outcome, took));
+    }
+}
+
+impl StoreObserver for Recorders {
+    fn called(&self, operation: &'static str, outcome: Outcome, took: Duration) {
+        self.0
+            .iter()
+            .for_each(|to| to.store_call(operation, outcome, took));
+    }
+}
