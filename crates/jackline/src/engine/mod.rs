@@ -68,7 +68,6 @@ pub struct Engine(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     context: Arc<Context>,
-    keys: Keyring,
     cookie: CookieSpec,
     /// The cookie that re-keyed sessions come with.
     express_cookie: Option<CookieSpec>,
@@ -269,7 +268,7 @@ impl Engine {
             CookieChange::Keep => (None, None),
             CookieChange::Set(token, max_age) => {
                 let cookie = self.0.cookie_of(Some(&token));
-                let value = cookie::write(&token, &self.0.keys);
+                let value = cookie::write(&token, &self.0.context.keys);
                 // If the session leaves Express's cookie for ours, that one goes.
                 let left = Some(presented()).filter(|presented| *presented != cookie);
                 (
@@ -396,7 +395,7 @@ impl Engine {
 
 impl Inner {
     fn read_cookies(&self, headers: &HeaderMap) -> cookie::Reading {
-        let (form, keys) = (self.context.form, &self.keys);
+        let (form, keys) = (self.context.form, &self.context.keys);
         let reading = cookie::read(headers, self.cookie.name(), form, keys);
         match &self.express_cookie {
             // One of ours that is not good is no reason to believe another.

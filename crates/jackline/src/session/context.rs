@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::SessionError;
 use crate::clock::Clock;
-use crate::cookie::CookieForm;
+use crate::cookie::{CookieForm, Keyring};
 use crate::csrf::CsrfKeys;
 use crate::events::{EventKind, SecurityEvent};
 use crate::lifecycle::{Delta, OwnerId, Policy, Record, UnixMs};
@@ -22,6 +22,7 @@ pub(crate) struct Context {
     pub(crate) store: TimedStore,
     pub(crate) policy: Policy,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Keyring,
     pub(crate) csrf_keys: CsrfKeys,
     pub(crate) max_data_bytes: usize,
     /// Which tokens are made.
@@ -133,6 +134,22 @@ impl TimedStore {
         record: &Record,
     ) -> Result<(), SessionError> {
         self.call("create", self.store.create(key, record)).await
+    }
+
+    /// Says whether it was created, and not there before.
+    pub(crate) async fn create_unless_there(
+        &self,
+        key: &SessionKey,
+        record: &Record,
+    ) -> Result<bool, SessionError> {
+        let create = async {
+            match self.store.create(key, record).await {
+                Ok(()) => Ok(true),
+                Err(StoreError::Conflict) => Ok(false),
+                Err(error) => Err(error),
+            }
+        };
+        self.call("create", create).await
     }
 
     pub(crate) async fn load(

@@ -1,5 +1,7 @@
 //! What can go wrong with a session, and the one table from error to status.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use crate::lifecycle::{DeltaError, EndReason};
@@ -34,6 +36,9 @@ pub enum SessionError {
     /// The login took longer than ten minutes from [`Session::begin_login`](super::Session::begin_login).
     #[error("the login took too long")]
     LoginTooSlow,
+    /// Too many attempts have failed: the next may be made in so long.
+    #[error("too many attempts have failed; the next may be made in {} s", .0.as_secs() + 1)]
+    TooManyAttempts(Duration),
     /// The owner has as many sessions as they may.
     #[error("the owner has as many sessions as the policy allows")]
     TooManySessions,
@@ -79,6 +84,7 @@ impl SessionError {
             Self::Forbidden | Self::TooManySessions | Self::InsecureTransport | Self::CrossSite => {
                 StatusCode::FORBIDDEN
             }
+            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::FormTooLarge | Self::Refused(DeltaError::TooLarge) => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
@@ -102,6 +108,7 @@ impl SessionError {
             Self::RecentAuthenticationRequired => "Recent authentication required",
             Self::Ended => "Session ended",
             Self::LoginRevoked | Self::LoginTooSlow => "Please log in again",
+            Self::TooManyAttempts(_) => "Too many attempts",
             Self::TooManySessions => "Too many sessions",
             Self::InsecureTransport => "HTTPS required",
             Self::CrossSite => "Invalid CSRF token",
@@ -119,7 +126,14 @@ impl SessionError {
     /// Seconds after which it is worth trying again, if it is.
     #[must_use]
     pub fn retry_after_secs(&self) -> Option<u32> {
-        matches!(self, Self::Unavailable).then_some(1)
+        match self {
+            Self::Unavailable => Some(1),
+            // Rounded up, or the next would be refused too.
+            Self::TooManyAttempts(wait) => {
+                Some(u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX))
+            }
+            _ => None,
+        }
     }
 
     /// The JSON body that says so: `{"error":"…"}`.

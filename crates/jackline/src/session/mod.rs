@@ -7,6 +7,7 @@
 //!
 //! Identity and role come from [`Session::log_in`] alone, and it always makes a new token (J1).
 
+mod attempts;
 mod context;
 mod error;
 mod finish;
@@ -23,6 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
 
+pub use attempts::{Allowance, Attempt, Subject};
 pub use error::SessionError;
 pub use login::LoginAttempt;
 pub use others::SessionInfo;

@@ -4,6 +4,7 @@
 
 mod arbitrary;
 mod as_in_rust;
+mod attempts;
 mod cookies;
 mod costs;
 mod csrf;

@@ -43,7 +43,7 @@ async fn near_sqlite() -> (Arc<dyn Store>, tempfile::TempDir) {
 
 jackline::store_contract!(near_sqlite, near_sqlite());
 
-fn near(store: Arc<dyn Store>) -> Arc<dyn Store> {
+pub(crate) fn near(store: Arc<dyn Store>) -> Arc<dyn Store> {
     Arc::new(NearCache::in_process(store, NearOptions::new(1 << 20)))
 }
 

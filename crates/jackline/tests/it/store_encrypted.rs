@@ -56,7 +56,7 @@ fn keys(secret: &str) -> EncryptionKeys {
     EncryptionKeys::new(EncryptionKey::new(secret).unwrap())
 }
 
-fn encrypted(inner: Arc<dyn Store>) -> Arc<dyn Store> {
+pub(crate) fn encrypted(inner: Arc<dyn Store>) -> Arc<dyn Store> {
     Arc::new(EncryptedStore::new(inner, keys(SECRET)))
 }
 

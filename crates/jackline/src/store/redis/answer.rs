@@ -87,3 +87,29 @@ pub(super) fn number<N: std::str::FromStr>(digits: &[u8]) -> Result<N, StoreErro
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| CorruptRecord::new("a number of the store is not readable").into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(word: &str) -> Answer {
+        Answer(vec![word.into()])
+    }
+
+    #[test]
+    fn what_is_no_trace_is_no_trace() {
+        assert_eq!(answer("3").trace().unwrap(), Trace::Replaced);
+        for word in ["0", "9"] {
+            let error = answer(word).trace().unwrap_err();
+            assert!(matches!(error, StoreError::Corrupt(_)), "{word}: {error:?}");
+        }
+        for word in ["", "x", "12", "-1"] {
+            let error = answer(word).trace().unwrap_err();
+            let told = matches!(error, StoreError::Unavailable(_));
+            assert!(told, "{word}: {error:?}");
+        }
+        let error = answer("corrupt").trace().unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
+        assert!(Answer(Vec::new()).trace().is_err());
+    }
+}
