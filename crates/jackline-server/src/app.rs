@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use jackline::engine::Engine;
+use jackline::lifecycle::UnixMs;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use crate::guessing::Guessing;
 use crate::passwords::PasswordHasher;
 use crate::users::Users;
 
@@ -16,6 +18,8 @@ pub struct App {
     pub engine: Engine,
     /// Who may log in.
     pub users: Users,
+    /// How often somebody may try to log in.
+    pub guessing: Guessing,
     /// Checks and makes password hashes, a bounded number at a time.
     pub hasher: PasswordHasher,
     /// Whether the server was told to stop.
@@ -34,6 +38,11 @@ impl NowMs {
     /// The time, in milliseconds since 1970.
     pub fn get(&self) -> i64 {
         (self.0)()
+    }
+
+    /// The same, as sessions have it.
+    pub fn moment(&self) -> UnixMs {
+        UnixMs::from_millis(u64::try_from(self.get()).unwrap_or_default())
     }
 }
 

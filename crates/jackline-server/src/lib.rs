@@ -10,6 +10,7 @@ pub mod config;
 mod connections;
 mod ending_body;
 pub mod error;
+pub mod guessing;
 mod lingering;
 pub mod logging;
 pub mod metrics;

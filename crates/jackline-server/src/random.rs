@@ -24,6 +24,13 @@ pub(crate) fn base32(length: usize) -> Result<Zeroizing<String>, getrandom::Erro
     Ok(Zeroizing::new(digits.collect()))
 }
 
+/// Random bytes.
+pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut random = [0; N];
+    getrandom::fill(&mut random)?;
+    Ok(random)
+}
+
 fn random(bytes: usize) -> Result<Zeroizing<Vec<u8>>, getrandom::Error> {
     let mut random = Zeroizing::new(vec![0; bytes]);
     getrandom::fill(&mut random)?;

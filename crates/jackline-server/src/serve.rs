@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::{App, NowMs};
 use crate::config::Config;
 use crate::connections::{MAX_CONNECTIONS, Places};
+use crate::guessing::Guessing;
 use crate::metrics::{self, Gauges, Metrics};
 use crate::passwords::{NewPassword, PasswordHasher};
 use crate::tls::Tls;
@@ -56,6 +57,7 @@ pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     let app = App {
         engine: engine.clone(),
         users,
+        guessing: Guessing::new(&config)?,
         hasher,
         stopping: stopping.subscribe(),
         tasks: tasks.clone(),

@@ -173,7 +173,8 @@ impl Bucket {
 /// What a store sees of a session: the SHA-256 of its token, and its bucket. Whoever reads a whole store learns no
 /// token from it.
 ///
-/// The key of a session that is shared with Express also holds the id as it is, for that is what stands in Express's Redis.
+/// The key of a session that is shared with Express also holds the id as it is, for that is what stands in Express's Redis. Counters
+/// of [attempts](crate::session::Allowance) have keys too, and a store may keep them apart.
 ///
 /// Keys are equal if bucket and digest are, from which the id cannot differ. As text a key is without it.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -181,7 +182,15 @@ impl Bucket {
 pub struct SessionKey {
     bucket: Bucket,
     digest: [u8; 32],
-    sid: Option<Sid>,
+    kind: Kind,
+}
+
+/// What a key is for.
+#[derive(Clone, Copy)]
+enum Kind {
+    Session,
+    Shared(Sid),
+    Attempts,
 }
 
 /// An id of Express, small enough to be copied.
@@ -213,8 +222,24 @@ impl SessionKey {
         Self {
             bucket,
             digest,
-            sid: None,
+            kind: Kind::Session,
         }
+    }
+
+    /// The key of a counter of attempts.
+    #[must_use]
+    pub fn attempts(digest: [u8; 32]) -> Self {
+        Self {
+            bucket: Bucket(u16::from_be_bytes([digest[0], digest[1]])),
+            digest,
+            kind: Kind::Attempts,
+        }
+    }
+
+    /// Whether it is the key of a counter, and of no session.
+    #[must_use]
+    pub fn is_attempts(&self) -> bool {
+        matches!(self.kind, Kind::Attempts)
     }
 
     /// The key of a session that is shared with Express; `None` for what is [no id](SessionToken::express).
@@ -228,7 +253,7 @@ impl SessionKey {
         Some(Self {
             bucket: Bucket(u16::from_be_bytes([digest[0], digest[1]])),
             digest: digest.into(),
-            sid: Some(Sid::new(sid)?),
+            kind: Kind::Shared(Sid::new(sid)?),
         })
     }
 
@@ -236,7 +261,10 @@ impl SessionKey {
     /// layout has no place for a hash.
     #[must_use]
     pub fn sid(&self) -> Option<&str> {
-        self.sid.as_ref().map(Sid::as_str)
+        match &self.kind {
+            Kind::Shared(sid) => Some(sid.as_str()),
+            Kind::Session | Kind::Attempts => None,
+        }
     }
 
     /// The bucket.

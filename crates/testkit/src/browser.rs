@@ -221,11 +221,8 @@ impl<'a> Browser<'a> {
 
     /// The token and its signature, in each of their spellings.
     fn remember_token(&self, value: &str) {
-        let (token, signature) = value
-            .strip_prefix("s%3A")
-            .unwrap()
-            .rsplit_once('.')
-            .unwrap();
+        let signed = value.strip_prefix("s%3A").unwrap_or(value);
+        let (token, signature) = signed.rsplit_once('.').unwrap();
         self.site.remember_secret(value);
         self.site.remember_secret(token);
         self.site.remember_secret(signature);

@@ -50,6 +50,8 @@ impl Place {
         };
         place.set("PORT", "0");
         place.set("JACKLINE_LOG", "trace");
+        // Tests log in and fail to all at once. Those about guessing say otherwise.
+        place.set("JACKLINE_LOGIN_ATTEMPTS", "100");
         for (name, value) in settings {
             place.set(name, value);
         }

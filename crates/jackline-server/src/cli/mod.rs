@@ -214,6 +214,7 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   JACKLINE_RENEWAL_STEP            how often a session in use is written [1m]
   JACKLINE_STEP_UP_AGE             how fresh a login sensitive actions need [5m]
   JACKLINE_MAX_SESSIONS            sessions per user [10]
+  JACKLINE_LOGIN_ATTEMPTS          logins that may fail in a row on one account before the next has to wait [5]
   JACKLINE_COOKIE_NAME             [sid; production: __Host-sid]
   JACKLINE_COOKIE_SECURE           https only [false; production: true]
   JACKLINE_TRUSTED_PROXIES         addresses or networks whose forwarded headers count, separated by commas

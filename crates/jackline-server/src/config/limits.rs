@@ -5,6 +5,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::deployment::Deployment;
 use super::duration::{self, Bounds, DAY, HOUR, MINUTE, SECOND, show};
 use super::names::Setting;
 use super::source::Reader;
@@ -55,6 +56,10 @@ impl SessionLimits {
 
 const DEFAULT_MAX_SESSIONS: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
 const MOST_SESSIONS: u32 = 10_000;
+
+const DEFAULT_LOGIN_ATTEMPTS: NonZeroU32 = NonZeroU32::new(5).expect("five is not zero");
+/// As many in a row as NIST allows at all (SP 800-63B-4, section 3.2.2).
+const MOST_LOGIN_ATTEMPTS: u32 = 100;
 
 const LONGEST_SESSION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -208,19 +213,46 @@ fn read_renewal_step(reader: &mut Reader, idle: Duration) -> Duration {
 }
 
 fn read_max_sessions(reader: &mut Reader) -> NonZeroU32 {
-    let Some(text) = reader.one(Setting::MAX_SESSIONS) else {
-        return DEFAULT_MAX_SESSIONS;
+    read_number(
+        reader,
+        Setting::MAX_SESSIONS,
+        MOST_SESSIONS,
+        "with none nobody can log in, and without a cap one stolen password opens sessions without end",
+        DEFAULT_MAX_SESSIONS,
+    )
+}
+
+/// Reads how many logins may fail in a row before the next has to wait.
+pub(crate) fn read_login_attempts(reader: &mut Reader, deployment: Deployment) -> NonZeroU32 {
+    let most = match deployment {
+        Deployment::Production => MOST_LOGIN_ATTEMPTS,
+        Deployment::Development => 1_000_000,
+    };
+    read_number(
+        reader,
+        Setting::LOGIN_ATTEMPTS,
+        most,
+        "with none nobody can log in, and with many a weak password is guessed (NIST SP 800-63B-4, section 3.2.2)",
+        DEFAULT_LOGIN_ATTEMPTS,
+    )
+}
+
+fn read_number(
+    reader: &mut Reader,
+    setting: Setting,
+    most: u32,
+    why: &str,
+    default: NonZeroU32,
+) -> NonZeroU32 {
+    let Some(text) = reader.one(setting) else {
+        return default;
     };
     let number = text.parse::<NonZeroU32>().ok();
-    if let Some(number) = number.filter(|number| number.get() <= MOST_SESSIONS) {
+    if let Some(number) = number.filter(|number| number.get() <= most) {
         return number;
     }
     let what = format!("it is {}", reader.quote(text));
-    reader.report(
-        Setting::MAX_SESSIONS,
-        what,
-        "with none nobody can log in, and without a cap one stolen password opens sessions without end",
-        format!("write a whole number from 1 to {MOST_SESSIONS}, such as 10"),
-    );
-    DEFAULT_MAX_SESSIONS
+    let fix = format!("write a whole number from 1 to {most}, such as {default}");
+    reader.report(setting, what, why, fix);
+    default
 }

@@ -31,6 +31,7 @@ mod tls;
 mod tests;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub use self::cookie::CookieSettings;
@@ -61,6 +62,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The proxies before the server and the origins the world sees.
     pub front: Front,
+    /// How many logins may fail in a row on one account before the next has to wait. Default 5.
+    pub login_attempts: NonZeroU32,
     /// The session cookie.
     pub cookie: CookieSettings,
     /// What signs it.
@@ -116,6 +119,7 @@ pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mi
         encryption: secrets::read_encryption(&mut reader, &signing),
         signing,
         limits: limits::read(&mut reader),
+        login_attempts: limits::read_login_attempts(&mut reader, deployment),
         store: store::read(&mut reader, deployment, keyspace),
         data_dir: data_dir::read(&mut reader),
         shutdown_timeout: shutdown::read(&mut reader),

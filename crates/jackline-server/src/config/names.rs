@@ -75,6 +75,7 @@ settings! {
     RENEWAL_STEP = "JACKLINE_RENEWAL_STEP", "renewal_step", One, Value;
     STEP_UP_AGE = "JACKLINE_STEP_UP_AGE", "step_up_age", One, Value;
     MAX_SESSIONS = "JACKLINE_MAX_SESSIONS", "max_sessions", One, Value;
+    LOGIN_ATTEMPTS = "JACKLINE_LOGIN_ATTEMPTS", "login_attempts", One, Value;
     COOKIE_NAME = "JACKLINE_COOKIE_NAME", "cookie_name", One, Value;
     COOKIE_SECURE = "JACKLINE_COOKIE_SECURE", "cookie_secure", One, Value;
     TRUSTED_PROXIES = "JACKLINE_TRUSTED_PROXIES", "trusted_proxies", List, Value;

@@ -3,11 +3,14 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::AppendHeaders;
 use jackline::Session;
 use jackline::lifecycle::{OwnerId, Role};
 use serde::{Deserialize, Serialize};
 
-use super::report_busy;
+use super::judged;
 use crate::app::App;
 use crate::body::JsonBody;
 use crate::error::ApiError;
@@ -28,15 +31,24 @@ pub struct LoggedIn {
     user: String,
 }
 
+/// The cookie by which a device is known from its first login on.
+pub type DeviceHeader = AppendHeaders<Option<(HeaderName, HeaderValue)>>;
+
 /// Checks the password, and logs the user in with a new token.
 ///
 /// # Errors
-/// `401` for whatever is wrong with the credentials, `429` while too many are being checked, `503` if a store is away.
+/// `401` for whatever is wrong with the credentials, `429` after too many that failed or while too many are being checked, `503` if a
+/// store is away.
 pub async fn log_in(
     State(app): State<App>,
     session: Session,
+    headers: HeaderMap,
     JsonBody(login): JsonBody<Login>,
-) -> Result<Json<LoggedIn>, ApiError> {
+) -> Result<(DeviceHeader, Json<LoggedIn>), ApiError> {
+    let (guessing, now) = (&app.guessing, app.now_ms.moment());
+    let trial = guessing
+        .login(&session, &headers, &login.username, now)
+        .await?;
     let known = app.users.find_id(&login.username).await?;
     // For a user that is not there the same questions are asked in vain, so that it takes as long.
     let asked = known.clone().unwrap_or_else(UserId::nobody);
@@ -47,11 +59,8 @@ pub async fn log_in(
     let hash = credentials
         .as_ref()
         .map(|credentials| credentials.hash.clone());
-    let verdict = app
-        .hasher
-        .verify(login.password, hash)
-        .await
-        .inspect_err(report_busy(&session))?;
+    let verified = app.hasher.verify(login.password, hash).await;
+    let (trial, verdict) = judged(trial, &session, verified).await?;
     let refused = |reason| {
         session.report_login_failure(known.as_ref().map(UserId::as_str), reason);
         Err(ApiError::InvalidCredentials)
@@ -65,6 +74,7 @@ pub async fn log_in(
     if user.disabled {
         return refused("disabled");
     }
+    trial.succeeded().await?;
     if let Some(stronger) = stronger {
         strengthen(&app, id, &user, stronger).await;
     }
@@ -73,10 +83,16 @@ pub async fn log_in(
         user.username.as_str(),
         Role::new(user.role.as_str()),
     )?;
-    Ok(Json(LoggedIn {
-        ok: true,
-        user: user.username.as_str().to_owned(),
-    }))
+    let device = guessing
+        .remember(&headers, &login.username, now)
+        .map_err(ApiError::Internal)?;
+    Ok((
+        AppendHeaders(device.map(|cookie| (SET_COOKIE, cookie))),
+        Json(LoggedIn {
+            ok: true,
+            user: user.username.as_str().to_owned(),
+        }),
+    ))
 }
 
 /// Keeps the stronger hash. A login does not fail because that does.

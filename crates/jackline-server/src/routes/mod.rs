@@ -14,8 +14,10 @@ pub mod views;
 
 use jackline::Session;
 use jackline::events::EventKind;
+use jackline::session::Attempt;
 use serde::Serialize;
 
+use crate::error::ApiError;
 use crate::passwords::HashingError;
 
 /// `{"ok":true}`
@@ -35,6 +37,21 @@ pub(crate) fn report_busy(session: &Session) -> impl Fn(&HashingError) {
     |error| {
         if *error == HashingError::Busy {
             session.report(EventKind::RateLimited);
+        }
+    }
+}
+
+/// An attempt whose password was checked. One that was turned away unchecked does not count as failed.
+pub(crate) async fn judged<T>(
+    attempt: Attempt,
+    session: &Session,
+    checked: Result<T, HashingError>,
+) -> Result<(Attempt, T), ApiError> {
+    match checked.inspect_err(report_busy(session)) {
+        Ok(verdict) => Ok((attempt, verdict)),
+        Err(error) => {
+            attempt.not_judged().await?;
+            Err(error.into())
         }
     }
 }

@@ -27,7 +27,8 @@ fn fifty_parallel_logins_with_a_cap_of_five_leave_exactly_five() {
         let program = on.place.serve();
         let jars = at_once(50, |_| {
             let mut browser = Browser::new(&program);
-            assert_eq!(browser.log_in().status, 200);
+            let answer = browser.log_in();
+            assert_eq!(answer.status, 200, "{answer:?}");
             browser.cookies
         });
         let alive: Vec<_> = jars

@@ -8,6 +8,7 @@ mod concurrency;
 mod costs;
 mod encryption;
 mod express;
+mod guessing;
 mod hang_ups;
 mod login_races;
 mod metrics;

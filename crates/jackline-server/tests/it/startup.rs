@@ -90,11 +90,11 @@ fn production_believes_the_proxy_and_nobody_else() {
         .insert("x-forwarded-for".to_owned(), "203.0.113.9".to_owned());
     let login = browser.log_in_as("bob", "a-long-password");
     assert_eq!(login.status, 200, "{login:?}");
-    let cookie = login.set_cookies()[0];
-    assert!(
-        cookie.starts_with("__Host-sid=s%3A") && cookie.contains("; Secure"),
-        "{cookie}"
-    );
+    let cookies = login.set_cookies();
+    for name in ["__Host-sid=s%3A", "__Host-device="] {
+        let cookie = cookies.iter().find(|cookie| cookie.starts_with(name));
+        assert!(cookie.unwrap().contains("; Secure"), "{cookies:?}");
+    }
     assert_eq!(browser.get("/profile").status, 200);
     assert_eq!(program.wait_for_event("login_success")["ip"], "203.0.113.9");
 

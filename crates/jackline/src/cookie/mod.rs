@@ -4,11 +4,13 @@
 //! that the Node world knows. A cookie without a valid signature costs nothing but the computation of one (J9).
 
 mod attributes;
+mod device;
 mod express;
 mod keyring;
 mod read;
 
 pub use attributes::{CookieBuilder, CookieMistake, CookieMistakes, CookieSpec, SameSite};
+pub use device::DeviceCookie;
 pub(crate) use keyring::KeyAge;
 pub use keyring::{Keyring, SigningKey, WeakKey};
 pub use read::CookieForm;

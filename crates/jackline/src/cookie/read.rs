@@ -114,7 +114,7 @@ pub(super) fn is_signed(value: &[u8], keys: &Keyring) -> bool {
 }
 
 /// The raw values of all cookies called exactly `name`, in all cookie headers (HTTP/2 may split them).
-fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     headers
         .get_all(COOKIE)
         .into_iter()

@@ -13,11 +13,10 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::{Context, Session, SessionError};
-use crate::cookie::CookieForm;
 use crate::events::EventKind;
-use crate::lifecycle::{Clocks, DeltaError, Record, UnixMs, integer};
+use crate::lifecycle::{Clocks, Delta, DeltaError, Record, UnixMs, integer};
 use crate::store::{Committed, Loaded, NO_RENEWAL};
-use crate::token::{Bucket, SessionKey};
+use crate::token::SessionKey;
 
 /// What attempts are counted for.
 #[derive(Clone, Copy)]
@@ -27,8 +26,9 @@ pub enum Subject<'a> {
     Account(&'a str),
     /// A device that has been logged in to an account before: who owns it is not to be locked out by strangers.
     Device(&'a str),
-    /// Where the request comes from: an IPv4 address, or an IPv6 network of 64 bits, which is what one customer has.
-    Network(IpAddr),
+    /// Where the request comes from: an IPv4 address, or an IPv6 network of 64 bits, which is what one customer has. If that is not
+    /// known, it is not counted.
+    Network,
 }
 
 impl Subject<'_> {
@@ -36,20 +36,25 @@ impl Subject<'_> {
         match self {
             Self::Account(_) => "account",
             Self::Device(_) => "device",
-            Self::Network(_) => "network",
+            Self::Network => "network",
         }
     }
 
-    fn text(self) -> String {
+    /// What is counted for a client at this address; `None` if that is not known.
+    fn text(self, client: Option<IpAddr>) -> Option<String> {
         match self {
-            Self::Account(text) | Self::Device(text) => text.to_owned(),
-            Self::Network(address) => match address.to_canonical() {
-                IpAddr::V4(address) => address.to_string(),
-                IpAddr::V6(address) => {
-                    let [a, b, c, d, ..] = address.segments();
-                    format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-                }
-            },
+            Self::Account(text) | Self::Device(text) => Some(text.to_owned()),
+            Self::Network => client.map(network_of),
+        }
+    }
+}
+
+fn network_of(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
         }
     }
 }
@@ -172,13 +177,29 @@ impl Attempt {
     /// # Errors
     /// [`SessionError::Unavailable`]; then it counts as failed.
     pub async fn succeeded(self) -> Result<(), SessionError> {
-        let (store, now) = (&self.context.store, self.context.clock.now());
+        let (context, now) = (&self.context, self.context.clock.now());
         for Counted { key, forgets } in &self.counted {
             if *forgets {
-                store.end(key, None, None, now).await?;
+                // Not ended: of many at once each would begin a counter anew.
+                context
+                    .recount(key, |delta| delta.set(FAILED, integer(0)), now)
+                    .await?;
             } else {
-                self.context.take_back(key, now).await?;
+                context.take_back(key, now).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// What was attempted has not been judged, since there was no time for it. It does not count.
+    ///
+    /// # Errors
+    /// As [`Attempt::succeeded`].
+    pub async fn not_judged(self) -> Result<(), SessionError> {
+        for Counted { key, .. } in &self.counted {
+            self.context
+                .take_back(key, self.context.clock.now())
+                .await?;
         }
         Ok(())
     }
@@ -218,11 +239,14 @@ impl Session {
             counted: Vec::with_capacity(subjects.len()),
         };
         for (subject, allowance) in subjects {
-            let key = context.counter_of(*subject);
+            let Some(text) = subject.text(self.0.request.ip) else {
+                continue;
+            };
+            let key = context.counter_of(subject.name(), &text);
             match context.count(&key, allowance).await? {
                 Counting::Counted => attempt.counted.push(Counted {
                     key,
-                    forgets: !matches!(subject, Subject::Network(_)),
+                    forgets: !matches!(subject, Subject::Network),
                 }),
                 Counting::Waits(wait) => {
                     let event = self.0.request.event(EventKind::RateLimited);
@@ -236,21 +260,10 @@ impl Session {
 }
 
 impl Context {
-    fn counter_of(&self, subject: Subject<'_>) -> SessionKey {
-        // Ends in NUL, which no session id contains: no signature over an id is a counter's name.
-        let label = format!(
-            "jackline/attempts/v1\0{}\0{}",
-            subject.name(),
-            subject.text()
-        );
-        let name = self.keys.sign(label.as_bytes());
-        let digest: [u8; 32] = Sha256::digest(name).into();
-        let key = SessionKey::from_parts(Bucket::from_random([digest[0], digest[1]]), digest);
-        match self.form {
-            CookieForm::Native => key,
-            CookieForm::Express => SessionKey::express(&format!("attempts-{}", String::from(key)))
-                .expect("a short text is an id"),
-        }
+    fn counter_of(&self, kind: &str, text: &str) -> SessionKey {
+        // Holds a NUL, which no session id contains: no signature over an id is a counter's name.
+        let label = format!("jackline/attempts/v1\0{kind}\0{text}");
+        SessionKey::attempts(Sha256::digest(self.keys.sign(label.as_bytes())).into())
     }
 
     async fn count(
@@ -275,16 +288,14 @@ impl Context {
                 }
             };
             let failed = record.data.get(FAILED).ok().flatten().unwrap_or(0);
-            let waits = |failed| {
-                let until = record.clocks.seen.after(allowance.wait_after(failed));
-                (now < until).then(|| until.since(now))
-            };
-            if let Some(wait) = waits(failed) {
-                return Ok(Counting::Waits(wait));
+            let free = failed < i64::from(allowance.free);
+            let until = record.clocks.seen.after(allowance.wait_after(failed));
+            // Of those that are free nobody waits, not even for one whose clock is a little ahead.
+            if !free && now < until {
+                return Ok(Counting::Waits(until.since(now)));
             }
             let mut delta = self.new_delta();
             delta.increment(FAILED, 1);
-            let free = failed < i64::from(allowance.free);
             if !free {
                 // Of those that have waited for this moment one is let through.
                 delta.only_for_version(record.clocks.version);
@@ -307,9 +318,25 @@ impl Context {
     }
 
     async fn take_back(&self, key: &SessionKey, now: UnixMs) -> Result<(), SessionError> {
+        self.recount(
+            key,
+            |delta| {
+                delta.increment(FAILED, -1);
+            },
+            now,
+        )
+        .await
+    }
+
+    async fn recount(
+        &self,
+        key: &SessionKey,
+        change: impl FnOnce(&mut Delta),
+        now: UnixMs,
+    ) -> Result<(), SessionError> {
         let mut delta = self.new_delta();
-        delta.increment(FAILED, -1);
-        // If it has run out, there is nothing to take back.
+        change(&mut delta);
+        // If it has run out, there is nothing to change.
         self.store.commit(key, &delta, now).await.map(drop)
     }
 }
@@ -337,7 +364,7 @@ mod tests {
     // Proves: S81, J6
     #[test]
     fn a_network_is_an_address_of_four_bytes_or_the_half_of_one_of_sixteen() {
-        let text = |address: &str| Subject::Network(address.parse().unwrap()).text();
+        let text = |address: &str| network_of(address.parse().unwrap());
         assert_eq!(text("203.0.113.9"), text("::ffff:203.0.113.9"));
         assert_ne!(text("203.0.113.9"), text("203.0.113.8"));
         assert_eq!(text("2001:db8:1:2::3"), text("2001:db8:1:2:ffff::"));

@@ -1,21 +1,25 @@
 //! Guessing is slow: attempts are counted before they are judged, in whichever store the sessions are, whoever comes at once.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Uri};
+use jackline::clock::{Clock as _, SystemClock};
 use jackline::engine::{Connection, Engine, Environment, Incoming};
 use jackline::proxy::Scheme;
 use jackline::session::{Allowance, Attempt, Subject};
 use jackline::store::Store;
 use jackline::store::memory::MemoryStore;
+use jackline::store::redis::express::ExpressStore;
 use jackline::testing::{ManualClock, SpyStore};
 use jackline::{Session, SessionError};
 
-use crate::site::{HOUR, Log, MINUTE, SECOND, keys};
-use crate::{store_contract, store_encrypted, store_postgres, store_redis};
+use testkit::redis::RedisServer;
 
+use crate::site::{HOUR, Log, MINUTE, SECOND, keys};
+use crate::{store_contract, store_encrypted, store_express, store_postgres, store_redis};
+
+const HERE: &str = "203.0.113.9";
 const ALICE: Subject<'_> = Subject::Account("alice");
 const THREE: Allowance = Allowance::new(3);
 
@@ -29,7 +33,7 @@ struct Service {
 impl Service {
     fn new(store: Arc<dyn Store>) -> Self {
         // Engines store by their own clock, and a store may reclaim by its own.
-        let clock = ManualClock::new(jackline::clock::Clock::now(&jackline::clock::SystemClock));
+        let clock = ManualClock::new(SystemClock.now());
         let engine = Engine::builder_with(store, keys())
             .environment(Environment::Development)
             .clock(clock.clone())
@@ -39,14 +43,14 @@ impl Service {
         Self { engine, clock }
     }
 
-    async fn session(&self) -> Session {
+    async fn session(&self, address: &str) -> Session {
         let (method, uri, headers) = (Method::POST, Uri::from_static("/login"), HeaderMap::new());
         let incoming = Incoming {
             method: &method,
             uri: &uri,
             headers: &headers,
             connection: Some(Connection {
-                peer: [203, 0, 113, 9].into(),
+                peer: address.parse().unwrap(),
                 scheme: Scheme::Http,
             }),
         };
@@ -58,7 +62,20 @@ impl Service {
         subject: Subject<'_>,
         allowance: Allowance,
     ) -> Result<Attempt, SessionError> {
-        self.session().await.attempt(&[(subject, allowance)]).await
+        self.session(HERE)
+            .await
+            .attempt(&[(subject, allowance)])
+            .await
+    }
+
+    /// How many from this address are let through.
+    async fn from(&self, address: &str) -> usize {
+        let session = self.session(address).await;
+        let mut through = 0;
+        while session.attempt(&[(Subject::Network, THREE)]).await.is_ok() {
+            through += 1;
+        }
+        through
     }
 
     /// Fails until somebody has to wait, and says how often and how long.
@@ -91,10 +108,6 @@ fn wait(error: &SessionError) -> Duration {
         SessionError::TooManyAttempts(wait) => *wait,
         other => panic!("{other:?}"),
     }
-}
-
-fn network(address: &str) -> Subject<'static> {
-    Subject::Network(address.parse::<IpAddr>().unwrap())
 }
 
 fn in_memory() -> Service {
@@ -131,7 +144,7 @@ async fn after_some_that_failed_each_next_one_waits_twice_as_long() {
 #[tokio::test]
 async fn a_success_makes_up_for_what_failed_on_an_account_and_for_itself_in_a_network() {
     let service = in_memory();
-    let here = network("203.0.113.9");
+    let here = Subject::Network;
     for subject in [ALICE, Subject::Device("d")] {
         for _ in 0..2 {
             let _ = service.attempt(subject, THREE).await.unwrap();
@@ -174,27 +187,21 @@ async fn a_success_makes_up_for_what_failed_on_an_account_and_for_itself_in_a_ne
 async fn accounts_devices_and_networks_are_counted_apart_and_the_first_that_refuses_ends_the_question()
  {
     let service = in_memory();
-    let subjects = [
-        ALICE,
-        Subject::Account("bob"),
-        Subject::Device("alice"),
-        network("203.0.113.9"),
-        network("203.0.113.8"),
-        network("2001:db8::1"),
-        network("2001:db8:0:1::1"),
-    ];
+    let subjects = [ALICE, Subject::Account("bob"), Subject::Device("alice")];
     for subject in subjects {
         assert_eq!(service.exhaust(subject, THREE).await.0, 3, "{subject:?}");
     }
-    for same in [network("::ffff:203.0.113.9"), network("2001:db8::ffff")] {
-        assert_eq!(service.exhaust(same, THREE).await.0, 0);
+    for address in [HERE, "203.0.113.8", "2001:db8::1", "2001:db8:0:1::1"] {
+        assert_eq!(service.from(address).await, 3, "{address}");
+    }
+    for same in ["::ffff:203.0.113.9", "2001:db8::ffff"] {
+        assert_eq!(service.from(same).await, 0, "{same}");
     }
     let carol = Subject::Account("carol");
     let log = Log::start();
-    let session = service.session().await;
-    let refused = session
-        .attempt(&[(network("203.0.113.9"), THREE), (carol, THREE)])
-        .await;
+    let session = service.session(HERE).await;
+    let subjects = [(Subject::Network, THREE), (carol, THREE)];
+    let refused = session.attempt(&subjects).await;
     wait(&refused.unwrap_err());
     assert_eq!(log.events(), ["rate_limited/network"]);
     assert_eq!(
@@ -202,6 +209,32 @@ async fn accounts_devices_and_networks_are_counted_apart_and_the_first_that_refu
         3,
         "a stranger's network does not lock her out"
     );
+}
+
+// Proves: S81
+#[tokio::test]
+async fn what_was_not_judged_does_not_count() {
+    let service = in_memory();
+    for subject in [ALICE, Subject::Network] {
+        for _ in 0..5 {
+            let attempt = service.attempt(subject, THREE).await.unwrap();
+            attempt.not_judged().await.unwrap();
+        }
+        let _ = service.attempt(subject, THREE).await.unwrap();
+        let attempt = service.attempt(subject, THREE).await.unwrap();
+        attempt.not_judged().await.unwrap();
+        assert_eq!(service.exhaust(subject, THREE).await.0, 2, "{subject:?}");
+    }
+}
+
+// Proves: S81
+#[tokio::test]
+async fn a_clock_that_lags_behind_another_instances_keeps_nobody_waiting_who_is_free_to_try() {
+    let store = Arc::new(MemoryStore::new());
+    let (ahead, behind) = (Service::new(Arc::clone(&store) as _), Service::new(store));
+    ahead.clock.advance(MINUTE);
+    let _ = ahead.attempt(ALICE, THREE).await.unwrap();
+    assert_eq!(behind.exhaust(ALICE, THREE).await.0, 2);
 }
 
 // Proves: S81, J7
@@ -237,6 +270,63 @@ fn a_refusal_says_when_to_come_again() {
     assert_eq!(error.body(), r#"{"error":"Too many attempts"}"#);
 }
 
+/// Ten thousand stolen pairs, tried from 500 networks on 100 accounts as fast as they are let through, for an hour.
+// Proves: S81
+#[tokio::test]
+async fn stuffing_from_500_networks_gets_through_to_few_guesses() {
+    const GUESSES: usize = 10_000;
+    let service = in_memory();
+    let (account, network) = (
+        Allowance::new(5),
+        Allowance::new(20)
+            .longest_wait(5 * MINUTE)
+            .forgotten_after(HOUR),
+    );
+    let begin = service.clock.now();
+    let (mut judged, mut refused) = (0, [0, 0]);
+    let mut by_account = [0_u32; 100];
+    let log = Log::start();
+    for guess in 0..GUESSES {
+        // Spread evenly over the hour, which is the best that an attacker can do.
+        let at = begin.after(HOUR * u32::try_from(guess).unwrap() / 10_000);
+        service.clock.advance(at.since(service.clock.now()));
+        let n = guess % 500;
+        let address = format!("198.51.{}.{}", n / 250, n % 250);
+        let victim = (guess * 7) % 100;
+        let name = format!("victim{victim}");
+        let session = service.session(&address).await;
+        let subjects = [
+            (Subject::Network, network),
+            (Subject::Account(&name), account),
+        ];
+        match session.attempt(&subjects).await {
+            Ok(_) => {
+                judged += 1;
+                by_account[victim] += 1;
+            }
+            Err(error) => {
+                wait(&error);
+                let by_network = log.events() == ["rate_limited/network"];
+                refused[usize::from(by_network)] += 1;
+            }
+        }
+    }
+    let most = by_account.iter().max().unwrap();
+    println!(
+        "{GUESSES} guesses in an hour: {judged} judged, {} refused for their account and {} for their network; at most {most} on one account",
+        refused[0], refused[1]
+    );
+    // Five that are free, and then 1, 2, 4, … seconds, and every 15 minutes: no more than 18 in an hour, out of 100 tried.
+    assert!(*most <= 18, "{by_account:?}");
+    assert_eq!(judged + refused[0] + refused[1], GUESSES);
+    // Who knows their device gets in at once all the same.
+    for n in 0..100 {
+        let device = format!("device of {n}");
+        let attempt = service.attempt(Subject::Device(&device), account).await;
+        attempt.unwrap().succeeded().await.unwrap();
+    }
+}
+
 /// What holds in every store: of any number at once as many are let through as one after the other, on all instances together.
 async fn counts_exactly(store: Arc<dyn Store>) {
     let service = Service::new(Arc::clone(&store));
@@ -259,6 +349,12 @@ async fn counts_exactly(store: Arc<dyn Store>) {
     assert_eq!(service.at_once(40, allowance).await, 5);
 }
 
+async fn beside_express() -> (Arc<dyn Store>, RedisServer) {
+    let server = RedisServer::start().await;
+    let store = ExpressStore::connect(&server.url(), store_express::options()).await;
+    (Arc::new(store.unwrap()), server)
+}
+
 macro_rules! in_every_store {
     ($($name:ident: $store:expr;)*) => {$(
         // Proves: S81
@@ -275,6 +371,7 @@ in_every_store! {
     attempts_at_once_are_counted_in_sqlite: store_contract::in_sqlite().await;
     attempts_at_once_are_counted_in_postgres: store_postgres::contract::fresh().await;
     attempts_at_once_are_counted_in_redis: store_redis::contract::on_one_server().await;
+    attempts_at_once_are_counted_beside_express: beside_express().await;
     attempts_at_once_are_counted_under_encryption: (store_encrypted::encrypted(Arc::new(MemoryStore::new())), ());
     attempts_at_once_are_counted_behind_a_near_cache: (store_contract::near(Arc::new(MemoryStore::new())), ());
 }

@@ -31,7 +31,7 @@ use crate::store_redis::tls;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn options() -> ExpressOptions {
+pub(crate) fn options() -> ExpressOptions {
     ExpressOptions {
         redis: RedisOptions::default(),
         mapping: ExpressMapping::default(),

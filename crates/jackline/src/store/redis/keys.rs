@@ -8,6 +8,7 @@
 //! | `sess-owner:{AbC}<digest of the owner>` | the owner's index: a sorted set of session digests, by login |
 //! | `sess-epoch:{AbC}<digest of the owner>` | the owner's revocation epoch, for an hour |
 //! | `sess-trace:{AbC}<digest>` | for a minute: what became of this session |
+//! | `sess-attempts:{AbC}<digest>` | a counter of attempts to log in, laid out as a session is |
 //! | `sess-ping:{AAA}` | proof, for a second, that a write is taken |
 //! | `sess-sids:{AbC}<digest of the owner>` | the index where sessions are shared with Express: its members are ids |
 //!
@@ -42,6 +43,9 @@ impl Names {
     }
 
     pub(super) fn session(&self, key: &SessionKey) -> String {
+        if key.is_attempts() {
+            return self.beside("attempts", key.bucket(), &member(key));
+        }
         // At every read, so in one piece of memory.
         let mut name = String::with_capacity(self.prefix.len() + "{AbC}".len() + MEMBER_CHARS);
         name.push_str(&self.prefix);
@@ -192,7 +196,8 @@ mod tests {
         assert_eq!(tag(&session), tag(&trace));
         let ping = names.ping(Bucket::of(&owner()));
         assert_eq!(tag(&session), tag(&ping));
-        for other in [index, epoch, trace, ping] {
+        let attempts = names.session(&SessionKey::attempts([7; 32]));
+        for other in [index, epoch, trace, ping, attempts] {
             assert!(!other.starts_with("sess:"), "{other}");
             assert!(!other.contains("user-1001"), "{other}");
         }

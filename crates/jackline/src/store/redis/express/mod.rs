@@ -108,11 +108,14 @@ impl ExpressStore {
     }
 }
 
-/// The id that a key is for.
+/// The id that a key is for; nothing for a counter, which is in nobody's index.
 fn sid(key: &SessionKey) -> Result<&str, StoreError> {
-    key.sid().ok_or_else(|| {
-        StoreError::unavailable("the key is of no session that is shared with Express")
-    })
+    match key.sid() {
+        None if key.is_attempts() => Ok(""),
+        sid => sid.ok_or_else(|| {
+            StoreError::unavailable("the key is of no session that is shared with Express")
+        }),
+    }
 }
 
 fn key_of(member: &[u8]) -> Result<SessionKey, CorruptRecord> {
@@ -128,7 +131,10 @@ impl Inner {
     }
 
     fn session(&self, key: &SessionKey) -> Result<String, StoreError> {
-        Ok(self.names.shared(sid(key)?))
+        Ok(match key.is_attempts() {
+            true => self.names.session(key),
+            false => self.names.shared(sid(key)?),
+        })
     }
 
     /// Adds what `apply` of `record.lua` reads.
@@ -346,6 +352,9 @@ impl Inner {
         trace: Option<Trace>,
         now: UnixMs,
     ) -> Result<Ended, StoreError> {
+        if key.is_attempts() {
+            return self.end_counter(key).await;
+        }
         let mut call = self
             .scripts
             .end
@@ -365,6 +374,20 @@ impl Inner {
             b"removed" => Ok(Ended::Removed),
             b"absent" => Ok(Ended::Absent),
             _ => Ok(Ended::Trace(answer.trace()?)),
+        }
+    }
+
+    /// Express knows none of them, so that none has to stay dead for a while.
+    async fn end_counter(&self, key: &SessionKey) -> Result<Ended, StoreError> {
+        let delete = Question::Command {
+            verb: "DEL",
+            name: self.session(key)?,
+            rest: &[],
+        };
+        match self.servers.ask(&delete).await? {
+            Value::Int(0) => Ok(Ended::Absent),
+            Value::Int(_) => Ok(Ended::Removed),
+            _ => Err(unexpected()),
         }
     }
 

@@ -1,0 +1,113 @@
+//! Guessing passwords is slow here: how often somebody may try, and by what a device is known whose owner is not to be locked out by
+//! strangers. The library counts; these are the numbers.
+//!
+//! A login from a device that has been logged in to the account before is counted for that device alone. Every other is counted for its
+//! network first and then for the account, whether or not there is one of that name.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue};
+use jackline::cookie::{CookieSpec, DeviceCookie};
+use jackline::lifecycle::UnixMs;
+use jackline::session::{Allowance, Attempt, Subject};
+use jackline::{Session, SessionError};
+
+use crate::config::Config;
+use crate::random;
+use crate::sessions::keyring;
+use crate::users::Username;
+
+/// How many more may fail from one network than on one account: others share it.
+const NETWORK_FACTOR: u32 = 4;
+
+/// Lets people try, and not too often.
+#[derive(Debug, Clone)]
+pub struct Guessing {
+    devices: DeviceCookie,
+    account: Allowance,
+    network: Allowance,
+}
+
+impl Guessing {
+    /// What the settings say.
+    ///
+    /// # Errors
+    /// If there is no signing secret.
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
+        let name = match config.cookie.secure() {
+            true => CookieSpec::builder("__Host-device"),
+            false => CookieSpec::builder("device").danger_plain_http(),
+        };
+        let free = config.login_attempts.get();
+        Ok(Self {
+            devices: DeviceCookie::new(name.build()?, keyring(config)?),
+            account: Allowance::new(free),
+            network: Allowance::new(free.saturating_mul(NETWORK_FACTOR))
+                .longest_wait(Duration::from_secs(5 * 60))
+                .forgotten_after(Duration::from_secs(3600)),
+        })
+    }
+
+    /// Lets somebody try to log in under this name.
+    ///
+    /// # Errors
+    /// [`SessionError::TooManyAttempts`]; [`SessionError::Unavailable`].
+    pub async fn login(
+        &self,
+        session: &Session,
+        headers: &HeaderMap,
+        username: &str,
+        now: UnixMs,
+    ) -> Result<Attempt, SessionError> {
+        let account = account_of(username);
+        match self.devices.find(headers, &account, now) {
+            Some(device) => {
+                let device = (Subject::Device(&device), self.account);
+                session.attempt(&[device]).await
+            }
+            None => {
+                let account = (Subject::Account(&account), self.account);
+                session
+                    .attempt(&[(Subject::Network, self.network), account])
+                    .await
+            }
+        }
+    }
+
+    /// Lets whoever is logged in try to prove again who they are. Counted for their session: whoever has stolen it locks nobody out.
+    ///
+    /// # Errors
+    /// As for [`Guessing::login`].
+    pub async fn again(&self, session: &Session) -> Result<Attempt, SessionError> {
+        let handle = session.handle();
+        let handle = handle.as_ref().map_or("", |handle| handle.as_str());
+        let device = (Subject::Device(handle), self.account);
+        session.attempt(&[device]).await
+    }
+
+    /// The cookie by which this device will be known, unless it is.
+    ///
+    /// # Errors
+    /// If the operating system gives no random numbers.
+    pub fn remember(
+        &self,
+        headers: &HeaderMap,
+        username: &str,
+        now: UnixMs,
+    ) -> anyhow::Result<Option<HeaderValue>> {
+        let account = account_of(username);
+        if self.devices.find(headers, &account, now).is_some() {
+            return Ok(None);
+        }
+        let random = random::bytes()?;
+        Ok(Some(self.devices.issue(&account, random, now)))
+    }
+}
+
+/// All spellings of a name that log in the same user are one account. What can be nobody's name is one too.
+fn account_of(username: &str) -> String {
+    match Username::parse(username) {
+        Ok(name) => name.key(),
+        Err(_) => username.to_owned(),
+    }
+}
