@@ -11,6 +11,7 @@ mod express;
 mod hang_ups;
 mod login_races;
 mod metrics;
+mod openapi;
 mod ops;
 mod otlp;
 mod outages;
