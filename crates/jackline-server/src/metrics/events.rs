@@ -114,3 +114,28 @@ impl Reasons {
         reason
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Proves: J6, J9
+    #[test]
+    fn a_reason_is_a_word_of_few_or_something_else() {
+        let reasons = Reasons::default();
+        assert_eq!(&*reasons.of("wrong_password"), "wrong_password");
+        assert_eq!(&*reasons.of(""), "");
+        let long = "x".repeat(LONGEST_REASON + 1);
+        for odd in ["user-1001", "203.0.113.9", "Alice", "a b", "a\n", &long] {
+            assert_eq!(&*reasons.of(odd), OTHER, "{odd}");
+        }
+        for a in 'a'..='z' {
+            for b in 'a'..='z' {
+                reasons.of(&format!("{a}{b}"));
+            }
+        }
+        assert_eq!(reasons.0.read().unwrap().len(), MOST_REASONS);
+        assert_eq!(&*reasons.of("unheard_of"), OTHER);
+        assert_eq!(&*reasons.of("wrong_password"), "wrong_password");
+    }
+}
