@@ -80,7 +80,7 @@ fn clippy() -> Result<()> {
     ))
 }
 
-/// Each feature of the library stands alone, and so does none: nobody's build depends on what another crate switched on.
+/// Each feature of the library stands alone, and so does none, and the server does without its own: nobody's build depends on what another crate switched on.
 fn features() -> Result<()> {
     let alone = "clippy -p jackline --lib --no-default-features";
     run::run(&mut run::cargo(&format!("{alone} -- -D warnings")))?;
@@ -99,7 +99,9 @@ fn features() -> Result<()> {
             "{alone} --features {feature} -- -D warnings"
         )))?;
     }
-    Ok(())
+    run::run(&mut run::cargo(
+        "clippy -p jackline-server --no-default-features -- -D warnings",
+    ))
 }
 
 fn docs() -> Result<()> {

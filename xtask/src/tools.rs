@@ -49,6 +49,21 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         why: "servers are paused and ended under the tests",
     },
     Tool {
+        binary: "pip3",
+        package: "python3-pip",
+        why: "Schemathesis makes requests of the OpenAPI document; its packages come with it, as the list in testkit says",
+    },
+    Tool {
+        binary: "promtool",
+        package: "prometheus",
+        why: "alerts are tested, and metrics are read, by the tool that comes with Prometheus",
+    },
+    Tool {
+        binary: "systemd-analyze",
+        package: "systemd",
+        why: "the service's unit is verified",
+    },
+    Tool {
         binary: "curl",
         package: "curl",
         why: "the documented commands are tested word for word",

@@ -2,13 +2,18 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Now, in milliseconds since 1970.
+/// Now.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the clock that others are handed"
 )]
-pub fn now_ms() -> i64 {
+pub fn now() -> SystemTime {
     SystemTime::now()
+}
+
+/// Now, in milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    now()
         .duration_since(UNIX_EPOCH)
         .ok()
         .and_then(|since| i64::try_from(since.as_millis()).ok())

@@ -49,7 +49,8 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 /// The pause after the system refuses to accept, for want of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router`, over TLS if there is an acceptor, until `stop` resolves. From then on nobody is let in any more; what is under way goes on.
+/// Serves `router`, over TLS if there is an acceptor, until `stop` resolves. From then on nobody is let in any more; what is under
+/// way goes on.
 pub(crate) async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -67,7 +68,11 @@ pub(crate) async fn accept(
         loop {
             places.room().await;
             match listener.accept().await {
-                Ok((stream, peer)) => door.let_in(stream, peer, places.take()),
+                Ok((stream, peer)) => {
+                    if let Some(place) = places.take() {
+                        door.let_in(stream, peer, place);
+                    }
+                }
                 // The client has gone again. Anything else concerns the machine, and passes or does not.
                 Err(error) if is_clients(&error) => {}
                 Err(error) => {
@@ -187,7 +192,7 @@ struct Door {
 
 impl Door {
     /// Serves one connection on a task of its own, in which a client can take its time.
-    fn let_in(&self, stream: TcpStream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>) {
+    fn let_in(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
         // Answers are small; waiting for more to send would only delay them. If it cannot be had, they are delayed.
         let _ = stream.set_nodelay(true);
         let unread = Unread::default();

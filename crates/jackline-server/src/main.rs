@@ -50,7 +50,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Check(args) => block_on(check::run(environment(), folder, named, args)),
         Command::Serve => {
             let config = config()?;
-            let mut metrics = Metrics::new(&config);
+            let mut metrics = Metrics::new(&config)?;
             start_log(&config, EventStream::Stdout, metrics.take_counter())?;
             block_on(serve::run(config, metrics))
         }
@@ -90,7 +90,7 @@ fn start_log(
 ) -> anyhow::Result<()> {
     logging::init(
         &config.log,
-        config.deployment,
+        config.log_format,
         events,
         Arc::new(clock::now_ms),
         counter,

@@ -15,7 +15,8 @@ use crate::body::MAX_BODY_BYTES;
 use crate::connections::{BODY_PATIENCE, within_patience};
 use crate::error::ApiError;
 use crate::routes::{
-    csrf_token, data, health, login, logout, password, profile, reauth, root, sessions, views,
+    csrf_token, data, health, login, logout, openapi, password, profile, reauth, root, sessions,
+    views,
 };
 use crate::to_the_end::to_the_end;
 use crate::unread::announce_close;
@@ -38,6 +39,7 @@ pub fn router(app: App) -> Router {
         .route("/sessions/end-others", post(sessions::end_others))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::show))
         .fallback(|| async { ApiError::NotFound })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

@@ -19,7 +19,7 @@ use crate::app::{App, NowMs};
 use crate::config::Config;
 use crate::connections::{MAX_CONNECTIONS, Places};
 use crate::guessing::Guessing;
-use crate::metrics::{self, Gauges, Metrics};
+use crate::metrics::{self, Metrics, Server};
 use crate::passwords::{NewPassword, PasswordHasher};
 use crate::tls::Tls;
 use crate::users::Users;
@@ -48,8 +48,8 @@ pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     keep_demo_user(&config, &users, &hasher, &engine).await?;
     let stopping = watch::Sender::new(false);
     let tasks = TaskTracker::new();
-    if let Some(prometheus) = &metrics.prometheus {
-        prometheus.show(Gauges {
+    if let Some(gauges) = &metrics.gauges {
+        gauges.of(Server {
             places: places.clone(),
             hasher: hasher.clone(),
         });
@@ -64,6 +64,12 @@ pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
         now_ms: NowMs(Arc::new(clock::now_ms)),
     };
 
+    let router = router::router(app);
+    #[cfg(feature = "otlp")]
+    let router = match &metrics.otlp {
+        Some(otlp) => otlp.around(router, sessions::trusted_proxies(&config)?),
+        None => router,
+    };
     let tls = config.tls.as_ref().map(Tls::open).transpose()?;
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!(
@@ -99,18 +105,11 @@ pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
         signals.next().await;
         stopping.send_replace(true);
     };
-    let under_way = connections::accept(
-        listener,
-        acceptor,
-        router::router(app),
-        places,
-        told_to_stop,
-    )
-    .await;
+    let under_way = connections::accept(listener, acceptor, router, places, told_to_stop).await;
     let patience = config.shutdown_timeout;
     let finished = under_way.finish(&tasks, patience, signals.next()).await;
     let _ = reclaiming.await;
-    match finished {
+    let ended = match finished {
         Ok(()) => {
             SecurityEvent::new(EventKind::Shutdown).emit();
             Ok(())
@@ -121,13 +120,19 @@ pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
                 .count(cut_off.requests)
                 .emit();
             if cut_off.by_operator {
+                // At once is what was asked for.
                 return Err(cut_off.into());
             }
             // The limit did what it is there for. A status that is not 0 would tell the supervisor of a crash.
             tracing::warn!("{cut_off}");
             Ok(())
         }
+    };
+    #[cfg(feature = "otlp")]
+    if let Some(otlp) = metrics.otlp {
+        otlp.finish().await;
     }
+    ended
 }
 
 /// In development there is a demo user, and in production there is none: whoever could log in with a published password loses
@@ -229,6 +234,9 @@ fn banner(
     text.push_str(&format!("Sessions: {store}{shared}\n"));
     if let Some(url) = &config.store.database {
         text.push_str(&format!("Users: postgres, at {}\n", url.place()));
+    }
+    if let Some(collector) = &config.otlp {
+        text.push_str(&format!("Traces and metrics: to {}\n", collector.place()));
     }
     if let Some(address) = metrics_at {
         text.push_str(&format!("Metrics: http://{address}/metrics\n"));

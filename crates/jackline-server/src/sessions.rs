@@ -82,11 +82,15 @@ pub async fn engine_told_to(config: &Config, recorders: &Recorders) -> anyhow::R
         })
         .policy(policy(config)?)
         .csrf(csrf)
-        .trusted_proxies(TrustedProxies::new(
-            config.front.trusted_proxies().iter().copied(),
-        )?)
+        .trusted_proxies(trusted_proxies(config)?)
         .store_timeout((config.store.timeout + TIMEOUT_MARGIN).min(Duration::from_secs(30)))
         .build()?)
+}
+
+/// Whose forwarded headers count.
+pub(crate) fn trusted_proxies(config: &Config) -> anyhow::Result<TrustedProxies> {
+    let networks = config.front.trusted_proxies();
+    Ok(TrustedProxies::new(networks.iter().copied())?)
 }
 
 fn cookie(config: &Config, name: &str) -> anyhow::Result<CookieSpec> {

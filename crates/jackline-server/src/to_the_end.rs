@@ -27,7 +27,11 @@ pub async fn to_the_end(State(app): State<App>, request: Request, next: Next) ->
     if !concerned {
         return next.run(request).await;
     }
-    match app.tasks.spawn(next.run(request)).await {
+    let running = next.run(request);
+    // The other task's store calls belong to this request's trace.
+    #[cfg(feature = "otlp")]
+    let running = opentelemetry::context::FutureExt::with_current_context(running);
+    match app.tasks.spawn(running).await {
         Ok(response) => response,
         Err(error) => match error.try_into_panic() {
             // As if it had happened here.

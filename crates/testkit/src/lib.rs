@@ -10,10 +10,12 @@ pub mod browser;
 pub mod certificates;
 pub mod dawdle;
 pub mod node;
+mod packages;
 pub mod postgres;
 mod process;
 pub mod program;
 pub mod redis;
+pub mod schemathesis;
 pub mod tls;
 
 use std::net::TcpListener;

@@ -4,11 +4,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
-
-use sha2::{Digest as _, Sha256};
 
 use crate::browser::Site;
+use crate::packages;
 
 /// The oldest Node that the packages run on.
 const OLDEST: u32 = 18;
@@ -34,29 +32,15 @@ impl Flavour {
         sources().join(self.name())
     }
 
-    /// The installed packages, below this target folder. Whoever comes first installs them; what is there is whole.
+    /// The installed packages, below this target folder.
     fn packages(self, node: &Node, target: &Path) -> PathBuf {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        // A test that failed here has said why.
-        let _turn = ONE_AT_A_TIME
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let lockfile = std::fs::read(self.folder().join("package-lock.json")).unwrap();
-        let hash = Sha256::digest(lockfile);
-        let hash: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        let installed = target.join(format!("{}-{hash}", self.name()));
-        if !installed.exists() {
-            std::fs::create_dir_all(target).unwrap();
-            let fresh = tempfile::tempdir_in(target).unwrap();
+        let lockfile = self.folder().join("package-lock.json");
+        let installed = packages::installed(target, self.name(), &lockfile, |fresh| {
             for file in ["package.json", "package-lock.json"] {
-                std::fs::copy(self.folder().join(file), fresh.path().join(file)).unwrap();
+                std::fs::copy(self.folder().join(file), fresh.join(file)).unwrap();
             }
-            node.install(fresh.path());
-            // Another process may have been faster: then its folder stays, and this one goes.
-            if std::fs::rename(fresh.path(), &installed).is_ok() {
-                let _ = fresh.keep();
-            }
-        }
+            node.install(fresh);
+        });
         installed.join("node_modules")
     }
 }

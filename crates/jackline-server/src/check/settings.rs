@@ -65,7 +65,9 @@ fn topic_of(mistake: &Mistake) -> Topic {
 pub(super) fn sound(config: &Config, around: &Around<'_>, report: &mut Report) -> bool {
     let ours = restarts(config, around, report);
     // In front of browsers everywhere, development is a mistake that no setting alone shows.
-    let exposed = ours && around.seen.over_https && !config.deployment.is_production();
+    // A developer's own certificate on the developer's own machine is none.
+    let at_home = config.tls.is_some() && config.listen.ip().is_loopback();
+    let exposed = ours && around.seen.over_https && !at_home && !config.deployment.is_production();
     deployment(config, exposed, report);
     match &config.store.engine {
         StoreEngine::Memory if exposed => report.wrong(
@@ -215,6 +217,23 @@ pub(super) fn secrets(config: Option<&Config>, around: &Around<'_>, report: &mut
             kept.display()
         );
         readable(kept, what, report);
+    }
+    let key = config.and_then(|config| Some(&config.tls.as_ref()?.key));
+    if let Some(key) = key
+        && open_to_others(key).unwrap_or(false)
+    {
+        report.wrong(
+            Topic::SECRET,
+            format!(
+                "{} holds the certificate's key, and every user of the machine can read it",
+                key.display()
+            ),
+            "whoever has the key can pose as the server, and take the sessions of all who come",
+            format!(
+                "chmod 600 {}; if others use the machine, get another certificate with another key",
+                key.display()
+            ),
+        );
     }
     let repository = match Repository::around(around.folder) {
         Ok(repository) => repository,

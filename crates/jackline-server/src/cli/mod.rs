@@ -221,5 +221,7 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   JACKLINE_PUBLIC_ORIGIN           origins that browsers see, such as https://app.example.com
   JACKLINE_SHUTDOWN_TIMEOUT        how long requests may take once it was told to stop [10s]
   JACKLINE_METRICS_ADDR            where Prometheus finds /metrics, such as 127.0.0.1:9464 [nowhere]
+  OTEL_EXPORTER_OTLP_ENDPOINT      a collector of traces and metrics, such as http://127.0.0.1:4318 [none]
+  JACKLINE_LOG_FORMAT              json or text [text; production: json]
   JACKLINE_LOG                     log filter [info]; security events are always written
   JACKLINE_CONFIG                  the settings file [./jackline.toml]";

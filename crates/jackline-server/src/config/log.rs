@@ -3,6 +3,7 @@
 
 use tracing_subscriber::EnvFilter;
 
+use super::deployment::Deployment;
 use super::names::Setting;
 use super::source::Reader;
 
@@ -26,6 +27,35 @@ impl LogFilter {
 impl Default for LogFilter {
     fn default() -> Self {
         Self(DEFAULT.to_owned())
+    }
+}
+
+/// How lines of the log for people are written. Security events are JSON in either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line. The default in production.
+    Json,
+    /// As people read it. The default in development.
+    Text,
+}
+
+/// Reads `JACKLINE_LOG_FORMAT`.
+pub(crate) fn read_format(reader: &mut Reader, deployment: Deployment) -> LogFormat {
+    match reader.one(Setting::LOG_FORMAT) {
+        None if deployment.is_production() => LogFormat::Json,
+        None => LogFormat::Text,
+        Some("json") => LogFormat::Json,
+        Some("text") => LogFormat::Text,
+        Some(other) => {
+            let what = format!("it is {}", reader.quote(other));
+            reader.report(
+                Setting::LOG_FORMAT,
+                what,
+                "whatever reads the log would not understand it",
+                "write `json` or `text`, or leave it out",
+            );
+            LogFormat::Json
+        }
     }
 }
 

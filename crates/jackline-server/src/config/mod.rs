@@ -19,6 +19,7 @@ mod metrics;
 mod mistake;
 mod names;
 mod near;
+mod otlp;
 mod proxies;
 mod redis;
 mod secrets;
@@ -42,8 +43,9 @@ pub use self::kept_secret::KeptSecretError;
 pub use self::keyspace::Keyspace;
 pub use self::limits::SessionLimits;
 pub use self::load::{SettingsFile, files, load};
-pub use self::log::LogFilter;
+pub use self::log::{LogFilter, LogFormat};
 pub use self::mistake::{Mistake, Mistakes};
+pub use self::otlp::OtlpEndpoint;
 pub use self::proxies::{Front, PublicOrigin};
 pub use self::redis::{RedisSettings, RedisUrl, SentinelUser};
 pub use self::secrets::{Encryption, LEAST_SECRET_BYTES, Secret, Signing, WeakSecret};
@@ -80,6 +82,10 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// Where metrics are served; `None` for nowhere, and then none are kept.
     pub metrics: Option<SocketAddr>,
+    /// Where traces and metrics are sent; `None` for nowhere.
+    pub otlp: Option<OtlpEndpoint>,
+    /// How lines of the log are written.
+    pub log_format: LogFormat,
     /// What is logged besides security events.
     pub log: LogFilter,
 }
@@ -124,6 +130,8 @@ pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mi
         data_dir: data_dir::read(&mut reader),
         shutdown_timeout: shutdown::read(&mut reader),
         metrics: metrics::read(&mut reader),
+        otlp: otlp::read(&mut reader),
+        log_format: log::read_format(&mut reader, deployment),
         log: log::read(&mut reader),
     };
     // A mistake leaves a default behind in `config`, so that all subjects are read; it must not get out.

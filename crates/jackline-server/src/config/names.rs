@@ -82,6 +82,8 @@ settings! {
     PUBLIC_ORIGIN = "JACKLINE_PUBLIC_ORIGIN", "public_origin", List, Value;
     SHUTDOWN_TIMEOUT = "JACKLINE_SHUTDOWN_TIMEOUT", "shutdown_timeout", One, Value;
     METRICS_ADDR = "JACKLINE_METRICS_ADDR", "metrics_addr", One, Value;
+    OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint", One, Value;
+    LOG_FORMAT = "JACKLINE_LOG_FORMAT", "log_format", One, Value;
     LOG = "JACKLINE_LOG", "log", One, Value;
 }
 

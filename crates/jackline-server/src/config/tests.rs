@@ -293,6 +293,16 @@ fn each_mistake_alone_is_refused_under_its_own_name() {
         ("JACKLINE_PUBLIC_ORIGIN", "null"),
         ("JACKLINE_METRICS_ADDR", "9464"),
         ("JACKLINE_METRICS_ADDR", "localhost:9464"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "http://user:zqzq@collector:4318",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "http://collector:4318?key=zqzq",
+        ),
+        ("JACKLINE_LOG_FORMAT", "pretty"),
         ("JACKLINE_DATA_DIR", "a\0b"),
         ("JACKLINE_LOG", "info,jackline=loud"),
         ("JACKLINE_COLOUR", "blue"),
@@ -722,4 +732,15 @@ proptest! {
         let _ = parse(&Environment::default().with_dotenv(&text), None);
         let _ = parse(&Environment::default().with_dotenv(lines.as_bytes()), None);
     }
+}
+
+// Proves: S69
+#[test]
+fn production_logs_in_json_and_development_for_people_unless_told_otherwise() {
+    assert_eq!(production(&[]).unwrap().log_format, LogFormat::Json);
+    assert_eq!(development(&[]).unwrap().log_format, LogFormat::Text);
+    let text = production(&[("JACKLINE_LOG_FORMAT", "text")]).unwrap();
+    assert_eq!(text.log_format, LogFormat::Text);
+    let json = development(&[("JACKLINE_LOG_FORMAT", "json")]).unwrap();
+    assert_eq!(json.log_format, LogFormat::Json);
 }

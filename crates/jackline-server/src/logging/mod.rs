@@ -1,6 +1,6 @@
 //! Two streams that do not mix. Security events, which the library sends to the tracing target `jackline::security`, are one JSON line
 //! each, always on, whatever the filter says. Everything else is for people: lines on stderr, as far as `JACKLINE_LOG` lets them through;
-//! JSON in production.
+//! JSON in production, and wherever `JACKLINE_LOG_FORMAT` says so.
 //!
 //! Whatever a stranger sends as user agent, a line stays one line and cannot move a terminal's cursor. A stream that was closed loses
 //! its lines and stops nothing.
@@ -23,7 +23,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt};
 
 pub use self::security::SecurityEvents;
-use crate::config::{Deployment, LogFilter};
+use crate::config::{LogFilter, LogFormat};
 use crate::metrics::EventCounter;
 
 /// Where security events come from.
@@ -48,7 +48,7 @@ pub enum EventStream {
 /// [`TryInitError`] if logging was started before.
 pub fn init(
     filter: &LogFilter,
-    deployment: Deployment,
+    format: LogFormat,
     events: EventStream,
     clock: Clock,
     counter: Option<EventCounter>,
@@ -58,7 +58,7 @@ pub fn init(
         EventStream::Stderr => Box::new(io::stderr()),
     };
     let counter = counter.map(|counter| counter.with_filter(filter_fn(is_security)));
-    subscriber(filter, deployment, clock, events, io::stderr)
+    subscriber(filter, format, clock, events, io::stderr)
         .with(counter)
         .try_init()
 }
@@ -66,7 +66,7 @@ pub fn init(
 /// The subscriber that [`init`] installs, with the streams handed in.
 pub fn subscriber<W>(
     filter: &LogFilter,
-    deployment: Deployment,
+    format: LogFormat,
     clock: Clock,
     events: Box<dyn io::Write + Send>,
     lines: W,
@@ -80,19 +80,19 @@ where
         .and(FilterFn::new(|metadata| !is_security(metadata)));
     Registry::default()
         .with(security)
-        .with(lines_layer(deployment, lines).with_filter(others))
+        .with(lines_layer(format, lines).with_filter(others))
 }
 
-fn lines_layer<S, W>(deployment: Deployment, lines: W) -> Box<dyn Layer<S> + Send + Sync>
+fn lines_layer<S, W>(format: LogFormat, lines: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     // Complaining about a closed stderr on stderr would panic.
     let layer = fmt::layer().with_writer(lines).log_internal_errors(false);
-    match deployment {
-        Deployment::Production => layer.json().boxed(),
-        Deployment::Development => layer.with_ansi(false).boxed(),
+    match format {
+        LogFormat::Json => layer.json().boxed(),
+        LogFormat::Text => layer.with_ansi(false).boxed(),
     }
 }
 

@@ -50,12 +50,12 @@ fn clock() -> Clock {
 }
 
 /// What `work` writes to both streams.
-fn logged(filter_text: &str, deployment: Deployment, work: impl FnOnce()) -> (String, String) {
+fn logged(filter_text: &str, format: LogFormat, work: impl FnOnce()) -> (String, String) {
     let (events, lines) = (Stream::default(), Stream::default());
     let writer = lines.clone();
     let subscriber = subscriber(
         &filter(filter_text),
-        deployment,
+        format,
         clock(),
         Box::new(events.clone()),
         move || writer.clone(),
@@ -65,7 +65,7 @@ fn logged(filter_text: &str, deployment: Deployment, work: impl FnOnce()) -> (St
 }
 
 fn event(work: impl FnOnce()) -> String {
-    let (events, lines) = logged("info", Deployment::Production, work);
+    let (events, lines) = logged("info", LogFormat::Json, work);
     assert_eq!(lines, "");
     events
 }
@@ -136,7 +136,7 @@ fn an_endless_user_agent_is_cut() {
 #[test]
 fn no_filter_silences_security_events_and_they_do_not_mix_with_the_rest() {
     for silent in ["off", "error", "jackline=off", "jackline::security=off"] {
-        let (events, lines) = logged(silent, Deployment::Development, || {
+        let (events, lines) = logged(silent, LogFormat::Text, || {
             tracing::info!(target: "jackline::security", event = "logout");
             tracing::trace!(target: "jackline::security", event = "logout");
             tracing::info!(target: "jackline::store", "hello");
@@ -144,7 +144,7 @@ fn no_filter_silences_security_events_and_they_do_not_mix_with_the_rest() {
         assert_eq!(events.lines().count(), 2, "{silent}");
         assert!(!lines.contains("logout"), "{silent}");
     }
-    let (events, lines) = logged("info", Deployment::Development, || {
+    let (events, lines) = logged("info", LogFormat::Text, || {
         tracing::info!(target: "jackline::store", "hello");
         tracing::debug!(target: "jackline::store", "whisper");
         tracing::info!(target: "jackline::securityguard", "other");
@@ -159,12 +159,12 @@ fn no_filter_silences_security_events_and_they_do_not_mix_with_the_rest() {
 
 // Proves: S76
 #[test]
-fn other_lines_are_json_in_production_and_plain_in_development() {
+fn other_lines_are_json_or_plain() {
     let work = || tracing::warn!(target: "jackline::store", agent = "a\r\nb\u{1b}[2J", "hello");
-    let (_, lines) = logged("info", Deployment::Production, work);
+    let (_, lines) = logged("info", LogFormat::Json, work);
     let read: serde_json::Value = serde_json::from_str(lines.trim_end()).unwrap();
     assert_eq!(read["fields"]["message"], "hello");
-    let (_, lines) = logged("info", Deployment::Development, work);
+    let (_, lines) = logged("info", LogFormat::Text, work);
     assert!(lines.contains("WARN jackline::store: hello"), "{lines}");
     assert!(!lines.contains('\u{1b}'), "{lines:?}");
     assert_eq!(lines.lines().count(), 1, "{lines:?}");
@@ -188,7 +188,7 @@ fn an_event_cannot_set_its_own_time_and_may_set_its_level() {
 fn closed_streams_lose_lines_and_panic_nowhere() {
     let subscriber = subscriber(
         &filter("info"),
-        Deployment::Production,
+        LogFormat::Json,
         clock(),
         Box::new(Closed),
         || Closed,

@@ -13,8 +13,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::Recorders;
-use super::busiest::Busiest;
-use crate::app::NowMs;
+use super::gauges::{FROM_ONE_NETWORK, Gauges};
 
 /// How many different reasons are told apart, over all events. The code has fewer; this is for the day on which one of them is
 /// something else than a word.
@@ -26,28 +25,20 @@ const LONGEST_REASON: usize = 40;
 /// Stands for an event or a reason that is not told apart.
 const OTHER: &str = "other";
 
-/// The kinds of events that many of from one network are an attack.
-pub(super) const FROM_ONE_NETWORK: [EventKind; 4] = [
-    EventKind::SessionRejected,
-    EventKind::CsrfFailure,
-    EventKind::LoginFailure,
-    EventKind::UseAfterExpire,
-];
-
 /// A layer that counts. Filter it to [`SECURITY_TARGET`](crate::logging::SECURITY_TARGET).
 #[derive(Debug)]
 pub struct EventCounter {
     recorders: Recorders,
-    networks: Arc<Networks>,
+    gauges: Arc<Gauges>,
     reasons: Reasons,
 }
 
 impl EventCounter {
-    /// A layer that tells `recorders`, and counts networks in `networks`.
-    pub fn new(recorders: Recorders, networks: Arc<Networks>) -> Self {
+    /// A layer that tells `recorders` and `gauges`.
+    pub fn new(recorders: Recorders, gauges: Arc<Gauges>) -> Self {
         Self {
             recorders,
-            networks,
+            gauges,
             reasons: Reasons::default(),
         }
     }
@@ -61,8 +52,8 @@ impl<S: Subscriber> Layer<S> for EventCounter {
         let kind = seen.kind;
         self.recorders
             .event(kind.map_or(OTHER, EventKind::name), &reason);
-        if let (Some(kind), Some(address)) = (kind, seen.address) {
-            self.networks.count(kind, address);
+        if let Some(kind) = kind {
+            self.gauges.event(kind, seen.address);
         }
     }
 }
@@ -124,44 +115,27 @@ impl Reasons {
     }
 }
 
-/// For each kind of attack, how much of it comes from one network.
-pub struct Networks {
-    busiest: [Busiest; FROM_ONE_NETWORK.len()],
-    now_ms: NowMs,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Networks {
-    /// Nothing counted, by this clock.
-    pub fn new(now_ms: NowMs) -> Self {
-        Self {
-            busiest: Default::default(),
-            now_ms,
+    // Proves: J6, J9
+    #[test]
+    fn a_reason_is_a_word_of_few_or_something_else() {
+        let reasons = Reasons::default();
+        assert_eq!(&*reasons.of("wrong_password"), "wrong_password");
+        assert_eq!(&*reasons.of(""), "");
+        let long = "x".repeat(LONGEST_REASON + 1);
+        for odd in ["user-1001", "203.0.113.9", "Alice", "a b", "a\n", &long] {
+            assert_eq!(&*reasons.of(odd), OTHER, "{odd}");
         }
-    }
-
-    fn count(&self, kind: EventKind, address: IpAddr) {
-        let minute = self.minute();
-        let of_kind = FROM_ONE_NETWORK.iter().zip(&self.busiest);
-        for (_, busiest) in of_kind.filter(|(of, _)| **of == kind) {
-            busiest.count(address, minute);
+        for a in 'a'..='z' {
+            for b in 'a'..='z' {
+                reasons.of(&format!("{a}{b}"));
+            }
         }
-    }
-
-    /// The most that came from one network, by kind.
-    pub(super) fn most(&self) -> impl Iterator<Item = (EventKind, u64)> {
-        let minute = self.minute();
-        let of_kind = FROM_ONE_NETWORK.iter().zip(&self.busiest);
-        of_kind.map(move |(kind, busiest)| (*kind, busiest.most(minute)))
-    }
-
-    fn minute(&self) -> i64 {
-        self.now_ms.get().div_euclid(60_000)
-    }
-}
-
-impl fmt::Debug for Networks {
-    /// Not who was counted.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Networks").finish_non_exhaustive()
+        assert_eq!(reasons.0.read().unwrap().len(), MOST_REASONS);
+        assert_eq!(&*reasons.of("unheard_of"), OTHER);
+        assert_eq!(&*reasons.of("wrong_password"), "wrong_password");
     }
 }

@@ -2,10 +2,14 @@
 //! server is. No label holds anything that a stranger chose, and none names a person, a session or a network (J6); how many series there
 //! can be is fixed by the code.
 //!
-//! [`Recorder`] is what there is to record; [`Prometheus`] is who listens. Without a listener nothing is recorded at all.
+//! [`Recorder`] is what there is to record; [`Prometheus`] listens, and so does a collector of OpenTelemetry if one is named. Without a
+//! listener nothing is recorded at all.
 
 mod busiest;
 mod events;
+mod gauges;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod page;
 mod prometheus;
 
@@ -19,9 +23,13 @@ use crate::app::NowMs;
 use crate::clock;
 use crate::config::Config;
 
-pub use self::events::{EventCounter, Networks};
+pub use self::events::EventCounter;
+pub use self::gauges::Gauges;
+pub(crate) use self::gauges::Server;
+#[cfg(feature = "otlp")]
+pub(crate) use self::otlp::Otlp;
 pub(crate) use self::page::serve;
-pub use self::prometheus::{Gauges, Prometheus};
+pub use self::prometheus::Prometheus;
 
 /// Is told what happens. Called on the way of requests, so nothing here may block.
 pub trait Recorder: fmt::Debug + Send + Sync + 'static {
@@ -64,24 +72,47 @@ impl PasswordCheck {
 #[derive(Debug, Default)]
 pub struct Metrics {
     pub(crate) recorders: Recorders,
+    pub(crate) gauges: Option<Arc<Gauges>>,
     pub(crate) prometheus: Option<Arc<Prometheus>>,
     counter: Option<EventCounter>,
+    #[cfg(feature = "otlp")]
+    pub(crate) otlp: Option<Otlp>,
 }
 
 impl Metrics {
     /// As the settings say.
-    pub fn new(config: &Config) -> Self {
-        if config.metrics.is_none() {
-            return Self::default();
+    ///
+    /// # Errors
+    /// If what is to be sent to a collector cannot be.
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
+        let gauges = Arc::new(Gauges::new(NowMs(Arc::new(clock::now_ms))));
+        let mut recorders: Vec<Arc<dyn Recorder>> = Vec::new();
+        let prometheus = config.metrics.map(|_| {
+            let prometheus = Arc::new(Prometheus::new(Arc::clone(&gauges)));
+            recorders.push(Arc::clone(&prometheus) as Arc<dyn Recorder>);
+            prometheus
+        });
+        #[cfg(feature = "otlp")]
+        let otlp = match &config.otlp {
+            None => None,
+            Some(endpoint) => {
+                let otlp = Otlp::new(endpoint, &gauges)?;
+                recorders.push(otlp.recorder());
+                Some(otlp)
+            }
+        };
+        if recorders.is_empty() {
+            return Ok(Self::default());
         }
-        let networks = Arc::new(Networks::new(NowMs(Arc::new(clock::now_ms))));
-        let prometheus = Arc::new(Prometheus::new(Arc::clone(&networks)));
-        let recorders = Recorders::new([Arc::clone(&prometheus) as Arc<dyn Recorder>]);
-        Self {
-            counter: Some(EventCounter::new(recorders.clone(), networks)),
+        let recorders = Recorders::new(recorders);
+        Ok(Self {
+            counter: Some(EventCounter::new(recorders.clone(), Arc::clone(&gauges))),
             recorders,
-            prometheus: Some(prometheus),
-        }
+            gauges: Some(gauges),
+            prometheus,
+            #[cfg(feature = "otlp")]
+            otlp,
+        })
     }
 
     /// What counts security events, for the log to pass them by.

@@ -5,6 +5,7 @@ pub mod data;
 pub mod health;
 pub mod login;
 pub mod logout;
+pub mod openapi;
 pub mod password;
 pub mod profile;
 pub mod reauth;

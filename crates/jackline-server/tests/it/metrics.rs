@@ -153,6 +153,15 @@ fn metrics_are_nowhere_unless_asked_for_and_never_among_the_servers_own_routes()
         matches!(answer, Err(ureq::Error::StatusCode(404))),
         "{answer:?}"
     );
+    let (_, taken) = watched.url.split_once("//").unwrap();
+    place.set("JACKLINE_METRICS_ADDR", taken.trim_end_matches("/metrics"));
+    let ended = place.run(&["serve"]);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(
+        ended.stderr.contains("JACKLINE_METRICS_ADDR"),
+        "{}",
+        ended.stderr
+    );
     let (status, output) = watched.program.stop();
     assert_eq!(status.code(), Some(0), "{output}");
 }

@@ -114,6 +114,22 @@ fn a_new_certificate_serves_who_comes_next_and_a_bad_one_nobody() {
     ask(&mut connected);
 }
 
+// Proves: J11
+#[test]
+fn a_certificate_without_its_key_does_not_start() {
+    let (ours, theirs) = (Certificates::make(), Certificates::make());
+    let mut place = Place::new(&[]);
+    place.speak_tls(&ours);
+    place.set("JACKLINE_TLS_KEY_FILE", theirs.server().1.to_str().unwrap());
+    let ended = place.run(&["serve"]);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(
+        ended.stderr.contains("do not work together"),
+        "{}",
+        ended.stderr
+    );
+}
+
 // Proves: S69
 #[test]
 fn a_handshake_that_hangs_is_cut_off_and_holds_up_no_shutdown() {

@@ -194,6 +194,26 @@ async fn a_secret_that_every_user_of_the_machine_can_read_is_found() {
     assert_eq!(numbers(&place.check().await), [""; 0]);
 }
 
+// Proves: P5
+#[tokio::test]
+async fn a_certificates_key_that_every_user_of_the_machine_can_read_is_found() {
+    let mut place = Place::new(&[]);
+    place.write("app.pem", "");
+    place.write("app.key", "");
+    let (certificate, key) = (place.path().join("app.pem"), place.path().join("app.key"));
+    place.set("JACKLINE_TLS_CERT_FILE", certificate.to_str().unwrap());
+    place.set("JACKLINE_TLS_KEY_FILE", key.to_str().unwrap());
+    let allow =
+        |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    allow(place.path(), 0o755);
+    allow(&key, 0o644);
+    let report = place.check().await;
+    assert_eq!(numbers(&report), ["P5"]);
+    assert!(report.to_string().contains("app.key"), "{report}");
+    allow(&key, 0o600);
+    assert_eq!(numbers(&place.check().await), [""; 0]);
+}
+
 // Proves: D6
 #[tokio::test]
 async fn a_kept_secret_that_was_lost_beside_its_sessions_is_found() {

@@ -1,0 +1,342 @@
+//! The document at `/openapi.json` is the running server's: the same paths with the same methods, and answers as it says, statuses and
+//! bodies. First by hand, through every operation; then by Schemathesis, which makes up requests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use testkit::schemathesis;
+use ureq::http::Method;
+
+use crate::browser::{Answer, Browser, PASSWORD};
+use crate::program::{Place, Program};
+
+const ROUTER: &str = include_str!("../../src/router.rs");
+
+struct Document(Value);
+
+impl Document {
+    fn of(program: &Program) -> Self {
+        let answer = Browser::new(program).get("/openapi.json");
+        assert_eq!(answer.seen().0, 200);
+        assert!(answer.set_cookies().is_empty());
+        Self(answer.json())
+    }
+
+    /// Each path with its methods.
+    fn operations(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let paths = self.0["paths"].as_object().unwrap().iter();
+        paths
+            .map(|(path, methods)| {
+                let methods = methods.as_object().unwrap().keys();
+                (
+                    path.clone(),
+                    methods.map(|method| method.to_uppercase()).collect(),
+                )
+            })
+            .collect()
+    }
+
+    /// What a reference leads to, or the value itself.
+    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value["$ref"].as_str() {
+            Some(reference) => {
+                let found = self.0.pointer(reference.trim_start_matches('#'));
+                found.unwrap_or_else(|| panic!("{reference} leads nowhere"))
+            }
+            None => value,
+        }
+    }
+
+    /// The answer is one that the operation may give.
+    fn check(&self, method: &str, path: &str, answer: &Answer) {
+        let place = format!("{method} {path}: {answer:?}");
+        let operation = &self.0["paths"][path][method.to_lowercase()];
+        let response = &operation["responses"][answer.status.to_string()];
+        assert!(!response.is_null(), "not documented: {place}");
+        let content = self.resolve(response)["content"].as_object().unwrap();
+        let kind = answer.headers["content-type"].to_str().unwrap();
+        let kind = kind.split(';').next().unwrap();
+        let content = content
+            .get(kind)
+            .unwrap_or_else(|| panic!("{kind}? {place}"));
+        let body = match kind {
+            "application/json" => answer.json(),
+            _ => Value::String(answer.text.clone()),
+        };
+        self.conform(&body, &content["schema"], &place);
+    }
+
+    /// The part of JSON Schema that the document uses; any other is a mistake here.
+    fn conform(&self, value: &Value, schema: &Value, place: &str) {
+        let schema = self.resolve(schema);
+        for (keyword, says) in schema.as_object().unwrap() {
+            match keyword.as_str() {
+                "type" => {
+                    let kind = match value {
+                        Value::String(_) => "string",
+                        Value::Bool(_) => "boolean",
+                        Value::Array(_) => "array",
+                        Value::Object(_) => "object",
+                        Value::Number(number) if number.is_i64() => "integer",
+                        _ => "something else",
+                    };
+                    assert_eq!(says, kind, "{place}");
+                }
+                "const" => assert_eq!(says, value, "{place}"),
+                "minimum" => assert!(value.as_i64() >= says.as_i64(), "{place}"),
+                "required" => {
+                    for name in says.as_array().unwrap() {
+                        assert!(
+                            value.get(name.as_str().unwrap()).is_some(),
+                            "{name}? {place}"
+                        );
+                    }
+                }
+                "properties" => {
+                    for (name, schema) in says.as_object().unwrap() {
+                        if let Some(value) = value.get(name) {
+                            self.conform(value, schema, place);
+                        }
+                    }
+                }
+                "additionalProperties" if says == false => {
+                    for name in value.as_object().unwrap().keys() {
+                        assert!(!schema["properties"][name].is_null(), "{name}? {place}");
+                    }
+                }
+                "items" => {
+                    for value in value.as_array().unwrap() {
+                        self.conform(value, says, place);
+                    }
+                }
+                "format" if says == "date-time" => {
+                    assert!(value.as_str().unwrap().ends_with('Z'), "{place}");
+                }
+                "additionalProperties" | "description" => {}
+                other => panic!("{other} is not looked at; {place}"),
+            }
+        }
+    }
+}
+
+/// The paths of the router's source.
+fn routed() -> BTreeSet<String> {
+    let routes = ROUTER.split(".route(").skip(1);
+    let paths = routes.map(|route| {
+        let path = route.split('"').nth(1).unwrap();
+        path.to_owned()
+    });
+    paths.collect()
+}
+
+#[test]
+fn the_document_has_the_routers_paths_with_their_methods_and_the_programs_version() {
+    let program = Place::new(&[]).serve();
+    let document = Document::of(&program);
+    let operations = document.operations();
+    assert_eq!(
+        operations.keys().cloned().collect::<BTreeSet<_>>(),
+        routed()
+    );
+    let mut browser = Browser::new(&program);
+    for (path, methods) in operations {
+        let refused = browser.send(Method::TRACE, &path.replace("{handle}", "x"), None);
+        assert_eq!(refused.status, 405, "{path}");
+        let allowed = refused.headers["allow"].to_str().unwrap().split(',');
+        // What answers GET answers HEAD.
+        let allowed: BTreeSet<_> = allowed
+            .filter(|method| *method != "HEAD")
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(allowed, methods, "{path}");
+    }
+    assert_eq!(document.0["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let unknown = browser.get("/openapi");
+    assert_eq!(unknown.seen(), (404, r#"{"error":"Not found"}"#));
+}
+
+#[test]
+fn every_operation_answers_as_documented_when_all_is_well_and_when_it_is_not() {
+    let program = Place::new(&[]).serve();
+    let document = Document::of(&program);
+    let mut succeeded: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut look = |method: &str, path: &str, answer: &Answer, status: u16| {
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        document.check(method, path, answer);
+        if status == 200 {
+            let methods = succeeded.entry(path.to_owned()).or_default();
+            methods.insert(method.to_owned());
+        }
+    };
+    let mut other = Browser::new(&program);
+    other.log_in();
+    let mut visitor = Browser::new(&program);
+    let mut alice = Browser::new(&program);
+    for path in [
+        "/",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/views",
+        "/csrf-token",
+        "/session/data",
+    ] {
+        look("GET", path, &visitor.get(path), 200);
+    }
+    for path in ["/profile", "/sessions"] {
+        look("GET", path, &visitor.get(path), 401);
+    }
+
+    let login = json!({ "username": "alice", "password": PASSWORD });
+    look("POST", "/login", &alice.post("/login", &login), 200);
+    look("POST", "/login", &alice.post("/login", &json!({})), 400);
+    look(
+        "POST",
+        "/login",
+        &alice.post("/login", &json!({ "username": "alice", "password": "no" })),
+        401,
+    );
+    look(
+        "POST",
+        "/login",
+        &alice.send(Method::POST, "/login", None),
+        415,
+    );
+    let long = json!({ "username": "x".repeat(70_000), "password": "x" });
+    look("POST", "/login", &alice.post("/login", &long), 413);
+
+    for path in ["/profile", "/sessions"] {
+        look("GET", path, &alice.get(path), 200);
+    }
+    look(
+        "GET",
+        "/sessions",
+        &alice.get("/sessions?after=1&after=2"),
+        400,
+    );
+    let patch = json!({ "theme": "dark", "views": "many" });
+    look(
+        "PATCH",
+        "/session/data",
+        &alice.send(Method::PATCH, "/session/data", Some(&patch)),
+        403,
+    );
+    look(
+        "PATCH",
+        "/session/data",
+        &alice.send_safely(Method::PATCH, "/session/data", Some(&patch)),
+        200,
+    );
+    let reserved = json!({ "userId": "root" });
+    look(
+        "PATCH",
+        "/session/data",
+        &alice.send_safely(Method::PATCH, "/session/data", Some(&reserved)),
+        400,
+    );
+    look("GET", "/views", &alice.get("/views"), 409);
+
+    let handle = "/sessions/{handle}";
+    let sessions = alice.get("/sessions").json()["sessions"].clone();
+    let others = sessions
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["current"] == false);
+    let others = format!("/sessions/{}", others.unwrap()["handle"].as_str().unwrap());
+    look(
+        "DELETE",
+        handle,
+        &alice.send(Method::DELETE, &others, None),
+        403,
+    );
+    look(
+        "DELETE",
+        handle,
+        &alice.send_safely(Method::DELETE, &others, None),
+        200,
+    );
+    look(
+        "DELETE",
+        handle,
+        &alice.send_safely(Method::DELETE, &others, None),
+        404,
+    );
+    look(
+        "DELETE",
+        handle,
+        &visitor.send_safely(Method::DELETE, &others, None),
+        401,
+    );
+    look(
+        "POST",
+        "/sessions/end-others",
+        &alice.send_safely(Method::POST, "/sessions/end-others", None),
+        200,
+    );
+
+    let password = json!({ "password": PASSWORD });
+    look(
+        "POST",
+        "/reauth",
+        &alice.send_safely(Method::POST, "/reauth", Some(&password)),
+        200,
+    );
+    let short = json!({ "newPassword": "short" });
+    look(
+        "POST",
+        "/password",
+        &alice.send_safely(Method::POST, "/password", Some(&short)),
+        400,
+    );
+    let new = json!({ "newPassword": "another-horse" });
+    look(
+        "POST",
+        "/password",
+        &alice.send_safely(Method::POST, "/password", Some(&new)),
+        200,
+    );
+    look("POST", "/logout", &alice.post("/logout", &json!({})), 200);
+    look(
+        "POST",
+        "/reauth",
+        &alice.send_safely(Method::POST, "/reauth", Some(&password)),
+        401,
+    );
+
+    assert_eq!(succeeded, document.operations(), "each has succeeded once");
+}
+
+#[test]
+fn made_up_requests_of_strangers_and_of_users_are_answered_as_documented() {
+    let target = env!("CARGO_TARGET_TMPDIR");
+    let mut place = Place::new(&[]);
+    // Whatever is written at TRACE about some hundreds of requests is too much to look through.
+    place.set("JACKLINE_LOG", "info");
+    place.be_patient();
+    let program = place.serve();
+    let url = format!("http://localhost:{}/openapi.json", program.port);
+    // A stranger's odd method is unsafe, and lacks the token before it is looked up: with the token, below, it is looked at.
+    schemathesis::run(&url, target, &["--exclude-checks", "unsupported_method"]);
+
+    let mut alice = Browser::new(&program);
+    alice.log_in();
+    let token = format!("x-csrf-token: {}", alice.csrf_token());
+    let cookie = format!("Cookie: sid={}", alice.cookies["sid"]);
+    // The cookie is on every request, so those that are meant to lack it do not; and whoever changes the password, logs out or ends the
+    // session whose handle the list has shown is a stranger from then on.
+    let arguments = [
+        ["-H", &token],
+        ["-H", &cookie],
+        ["--exclude-checks", "negative_data_rejection"],
+        ["--exclude-path", "/logout"],
+        ["--exclude-path", "/password"],
+        ["--exclude-path", "/sessions/{handle}"],
+    ];
+    schemathesis::run(&url, target, arguments.as_flattened());
+    assert_eq!(
+        alice.get("/profile").status,
+        200,
+        "it was alice all the time"
+    );
+}
