@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use jackline::Session;
+use jackline::LazySession;
 use jackline::lifecycle::{OwnerId, Role};
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ pub struct LoggedIn {
 /// `401` for whatever is wrong with the credentials, `429` while too many are being checked, `503` if a store is away.
 pub async fn log_in(
     State(app): State<App>,
-    session: Session,
+    session: LazySession,
     JsonBody(login): JsonBody<Login>,
 ) -> Result<Json<LoggedIn>, ApiError> {
     let known = app.users.find_id(&login.username).await?;
@@ -42,7 +42,7 @@ pub async fn log_in(
     let asked = known.clone().unwrap_or_else(UserId::nobody);
     let owner = OwnerId::new(asked.as_str()).map_err(|error| ApiError::Internal(error.into()))?;
     // Before the credentials are read: what is revoked from here on is revoked for this login too (J4).
-    let attempt = session.begin_login(&owner).await?;
+    let (session, attempt) = session.begin_login(&owner).await?;
     let credentials = app.users.credentials(&asked).await?;
     let hash = credentials
         .as_ref()

@@ -37,7 +37,7 @@ use crate::lifecycle::{
     step_up_is_fresh,
 };
 use crate::origin::Origin;
-use crate::store::{Committed, Ended, Loaded, Trace};
+use crate::store::{Committed, Ended, Epoch, Loaded, Trace};
 use crate::token::{Handle, SessionKey, SessionToken};
 use state::{Phase, Sighting, Staged, State};
 
@@ -135,19 +135,27 @@ impl LazySession {
     /// [`SessionError::Unavailable`] if the store did not answer in time. The session is then neither there nor gone, and the
     /// response must be a `503`.
     pub async fn load(&self) -> Result<Session, SessionError> {
+        Ok(self.load_asking(None).await?.0)
+    }
+
+    /// As [`load`](Self::load). If that is for a login of `owner`, the store is asked for their epoch as well, if it is asked at all.
+    async fn load_asking(
+        &self,
+        owner: Option<&OwnerId>,
+    ) -> Result<(Session, Option<Epoch>), SessionError> {
         let shared = &self.0;
         let _only_one = shared.loading.lock().await;
         let phase = shared.lock().phase;
         match phase {
-            Phase::Unloaded => match shared.look_up().await {
-                Ok(()) => Ok(Session(Arc::clone(shared))),
+            Phase::Unloaded => match shared.look_up(owner).await {
+                Ok(epoch) => Ok((Session(Arc::clone(shared)), epoch)),
                 Err(error) => {
                     shared.lock().phase = Phase::Failed;
                     Err(error)
                 }
             },
             Phase::Failed => Err(SessionError::Unavailable),
-            Phase::Loaded | Phase::Finished => Ok(Session(Arc::clone(shared))),
+            Phase::Loaded | Phase::Finished => Ok((Session(Arc::clone(shared)), None)),
         }
     }
 
@@ -524,24 +532,42 @@ impl Shared {
         }
     }
 
-    /// Asks the store what the presented token is worth.
-    async fn look_up(&self) -> Result<(), SessionError> {
+    /// Asks the store what the presented token is worth, if there is one; and, for a login, for its owner's epoch.
+    async fn look_up(&self, login_of: Option<&OwnerId>) -> Result<Option<Epoch>, SessionError> {
         let context = &self.context;
         let now = context.clock.now();
-        // Made only if there is no session: to read where a request came from is work.
-        let visitor = || Record::visitor(&context.policy, self.request.origin(), now);
         let Presented::Token { token, .. } = &self.presented else {
-            self.lock().become_visitor(visitor(), context.new_delta());
-            return Ok(());
+            let visitor = Record::visitor(&context.policy, self.request.origin(), now);
+            self.lock().become_visitor(visitor, context.new_delta());
+            return Ok(None);
         };
         let key = token.key();
-        let visitor = || visitor().standing_in_for(key);
         let endings = context.store.endings();
-        let loaded = context
-            .store
-            .load(&key, context.policy.renewal_step(), now)
-            .await?;
+        let (store, step) = (&context.store, context.policy.renewal_step());
+        let (loaded, epoch) = match login_of {
+            None => (store.load(&key, step, now).await?, None),
+            Some(owner) => {
+                let (loaded, epoch) = store.load_for_login(&key, step, owner, now).await?;
+                (loaded, Some(epoch))
+            }
+        };
         self.lock().sighting = self.sighting(endings);
+        self.take(token, key, loaded, now).await?;
+        Ok(epoch)
+    }
+
+    /// Makes what the store said of the presented token this request's session.
+    async fn take(
+        &self,
+        token: &SessionToken,
+        key: SessionKey,
+        loaded: Loaded,
+        now: UnixMs,
+    ) -> Result<(), SessionError> {
+        let context = &self.context;
+        // Made only if there is no session: to read where a request came from is work.
+        let visitor =
+            || Record::visitor(&context.policy, self.request.origin(), now).standing_in_for(key);
         let rejected = |reason| {
             self.request
                 .event(EventKind::SessionRejected)

@@ -144,21 +144,25 @@ mod tests {
     use crate::origin::Origin;
 
     fn record() -> Record {
-        let identity = Identity::new(OwnerId::new("user-1001").unwrap(), "Zoë", Role::user());
+        let identity = Identity::new(
+            OwnerId::new("user-1001").expect("an identifier"),
+            "Zoë",
+            Role::user(),
+        );
         let now = UnixMs::from_millis(1_700_000_000_000);
         let mut record = Record::logged_in(identity, &Policy::default(), Origin::default(), now);
         record
             .data
-            .set("é", serde_json::value::to_raw_value(&1).unwrap());
+            .set("é", serde_json::value::to_raw_value(&1).expect("JSON"));
         record
     }
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
         let mut record = record();
-        assert_eq!(decode_line(&encode(&record)).unwrap(), record);
+        assert_eq!(decode_line(&encode(&record)).expect("a record"), record);
         record.data.clear();
-        assert_eq!(decode_line(&encode(&record)).unwrap(), record);
+        assert_eq!(decode_line(&encode(&record)).expect("a record"), record);
     }
 
     // Proves: J7

@@ -202,35 +202,31 @@ impl RedisStore {
         step: Duration,
         now: UnixMs,
     ) -> Result<Loaded, StoreError> {
-        let call = self
-            .scripts
-            .load
-            .call()
-            .key(self.names.session(key))
-            .number(now.as_millis())
-            .number(whole_millis(step));
-        let answer = match self.servers.ask(&Question::Script(call)).await? {
-            Value::BulkString(line) => {
-                return Ok(Loaded::Live {
-                    record: Box::new(line::decode_line(&line)?),
-                    renewed: false,
-                });
-            }
-            more => Answer::read(more)?,
-        };
-        let record = || -> Result<_, StoreError> {
-            let line = answer.rest().first().ok_or_else(unexpected)?;
-            Ok(Box::new(line::decode_line(line)?))
-        };
-        match answer.word() {
-            b"absent" => Ok(Loaded::Absent),
-            b"expired" => Ok(Loaded::Expired(record()?)),
-            b"renewed" => Ok(Loaded::Live {
-                record: record()?,
-                renewed: true,
-            }),
-            _ => Ok(Loaded::Trace(answer.trace()?)),
+        let call = self.scripts.load.call().key(self.names.session(key));
+        let call = call.number(now.as_millis()).number(whole_millis(step));
+        loaded(self.servers.ask(&Question::Script(call)).await?)
+    }
+
+    async fn load_for_login(
+        &self,
+        key: &SessionKey,
+        step: Duration,
+        owner: &OwnerId,
+        now: UnixMs,
+    ) -> Result<(Loaded, Epoch), StoreError> {
+        if !self.servers.together(key.bucket(), Bucket::of(owner)) {
+            return tokio::try_join!(self.load(key, step, now), self.epoch(owner));
         }
+        let call = self.scripts.load.call().key(self.names.session(key));
+        let call = call.key(self.names.epoch(owner));
+        let call = call.number(now.as_millis()).number(whole_millis(step));
+        let Value::Array(both) = self.servers.ask(&Question::Script(call)).await? else {
+            return Err(unexpected());
+        };
+        let Ok([found, Value::BulkString(epoch)]) = <[Value; 2]>::try_from(both) else {
+            return Err(unexpected());
+        };
+        Ok((loaded(found)?, number(&epoch).map(Epoch)?))
     }
 
     async fn commit(
@@ -558,6 +554,16 @@ impl Store for RedisStore {
         Box::pin(self.epoch(owner))
     }
 
+    fn load_for_login<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        step: Duration,
+        owner: &'a OwnerId,
+        now: UnixMs,
+    ) -> StoreFuture<'a, (Loaded, Epoch)> {
+        Box::pin(self.load_for_login(key, step, owner, now))
+    }
+
     fn list<'a>(&'a self, owner: &'a OwnerId, page: Page, now: UnixMs) -> StoreFuture<'a, Listed> {
         Box::pin(self.list(owner, page, now))
     }
@@ -577,6 +583,32 @@ impl Store for RedisStore {
 
     fn ping(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.ping())
+    }
+}
+
+/// What `found` of `load.lua` answered.
+fn loaded(answer: Value) -> Result<Loaded, StoreError> {
+    let answer = match answer {
+        Value::BulkString(line) => {
+            return Ok(Loaded::Live {
+                record: Box::new(line::decode_line(&line)?),
+                renewed: false,
+            });
+        }
+        more => Answer::read(more)?,
+    };
+    let record = || -> Result<_, StoreError> {
+        let line = answer.rest().first().ok_or_else(unexpected)?;
+        Ok(Box::new(line::decode_line(line)?))
+    };
+    match answer.word() {
+        b"absent" => Ok(Loaded::Absent),
+        b"expired" => Ok(Loaded::Expired(record()?)),
+        b"renewed" => Ok(Loaded::Live {
+            record: record()?,
+            renewed: true,
+        }),
+        _ => Ok(Loaded::Trace(answer.trace()?)),
     }
 }
 
