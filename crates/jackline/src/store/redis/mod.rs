@@ -235,13 +235,8 @@ impl RedisStore {
         delta: &Delta,
         now: UnixMs,
     ) -> Result<Committed, StoreError> {
-        let call = self
-            .scripts
-            .commit
-            .call()
-            .key(self.names.session(key))
-            .number(now.as_millis());
-        self.run(with_delta(call, delta)).await?.committed()
+        let call = commit_call(&self.scripts, &self.names, key, delta, now);
+        self.run(call).await?.committed()
     }
 
     async fn rotate(
@@ -584,6 +579,28 @@ impl Store for RedisStore {
     fn ping(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.ping())
     }
+}
+
+fn commit_call<'a>(
+    scripts: &'a Scripts,
+    names: &Names,
+    key: &SessionKey,
+    delta: &Delta,
+    now: UnixMs,
+) -> Call<'a> {
+    let call = scripts.commit.call().key(names.session(key));
+    with_delta(call.number(now.as_millis()), delta)
+}
+
+/// What Redis is sent to commit a delta, under the usual prefix.
+#[cfg(feature = "testing")]
+pub(crate) fn commit_command(key: &SessionKey, delta: &Delta, now: UnixMs) -> Vec<u8> {
+    static SCRIPTS: std::sync::LazyLock<Scripts> = std::sync::LazyLock::new(Scripts::new);
+    static NAMES: std::sync::LazyLock<Names> =
+        std::sync::LazyLock::new(|| Names::new("sess:").expect("a prefix"));
+    commit_call(&SCRIPTS, &NAMES, key, delta, now)
+        .by_sha()
+        .get_packed_command()
 }
 
 /// What `found` of `load.lua` answered.
