@@ -10,13 +10,14 @@
 mod context;
 mod error;
 mod finish;
+mod held;
 mod login;
 mod others;
 mod state;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use http::{HeaderValue, Uri};
 use serde::Serialize;
@@ -39,6 +40,7 @@ use crate::lifecycle::{
 use crate::origin::Origin;
 use crate::store::{Committed, Ended, Epoch, Loaded, Trace};
 use crate::token::{Handle, SessionKey, SessionToken};
+use held::{Held, Locked};
 use state::{Phase, Sighting, Staged, State};
 
 /// A session that nobody has looked at yet. It stands in every request's extensions and costs the store nothing.
@@ -67,7 +69,7 @@ pub(crate) struct Shared {
     pub(crate) presented: Presented,
     /// When the request came.
     arrived: UnixMs,
-    state: Mutex<State>,
+    state: Held,
     /// Held while the session is loaded, so that it is loaded once however many ask.
     loading: tokio::sync::Mutex<()>,
 }
@@ -119,7 +121,7 @@ impl LazySession {
             context,
             request,
             presented,
-            state: Mutex::new(State::new()),
+            state: Held::default(),
             loading: tokio::sync::Mutex::new(()),
         }))
     }
@@ -486,13 +488,12 @@ impl Session {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No method panics between two changes that belong together.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Locked<'_> {
+        self.state.lock()
     }
 
     /// The state, if it may still change.
-    fn writable(&self) -> Result<MutexGuard<'_, State>, SessionError> {
+    fn writable(&self) -> Result<Locked<'_>, SessionError> {
         if matches!(self.presented, Presented::InsecureTransport) {
             return Err(SessionError::InsecureTransport);
         }
