@@ -1,12 +1,10 @@
 -- KEYS: session, [epoch] · ARGV: now, step
 --
--- Answers a live session that was not renewed, which is what most reads find, by its line alone. For a login, which asks for the
--- epoch too, answers both.
+-- Goes on behind load_live.lua, with the line that is there. For a login, which asks for the epoch too, answers both.
 --
 -- The trace is no key, though it lies beside one: while a slot of a cluster moves, a script is put off of which one key is
 -- there and another is not. Its name follows from the session's, as keys.rs makes them.
 local function found()
-  local line = redis.call('GET', KEYS[1])
   if not line then
     local its_trace = string.gsub(KEYS[1], ':{', '-trace:{', 1)
     return { trace(weight_of(its_trace, tonumber(ARGV[1]))) }
