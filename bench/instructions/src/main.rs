@@ -21,7 +21,7 @@ use jackline::store::Store;
 use jackline::store::memory::MemoryStore;
 use jackline::store::near::{NearCache, NearOptions};
 use jackline::store::redis::{RedisOptions, RedisStore};
-use jackline::{Authenticated, Session, SessionError, SessionLayer};
+use jackline::{Authenticated, LazySession, Session, SessionError, SessionLayer};
 use serde_json::{Value, json};
 use tower_service::Service;
 
@@ -208,9 +208,9 @@ fn layered(routes: Router, store: Arc<dyn Store>, subject: Subject) -> Result<Ro
     Ok(routes.layer(SessionLayer::new(engine)))
 }
 
-async fn log_in(session: Session, user: String) -> Result<Json<Value>, SessionError> {
+async fn log_in(session: LazySession, user: String) -> Result<Json<Value>, SessionError> {
     let owner = OwnerId::new(user.as_str()).map_err(|_| SessionError::NotAuthenticated)?;
-    let attempt = session.begin_login(&owner).await?;
+    let (session, attempt) = session.begin_login(&owner).await?;
     session.log_in(attempt, user, Role::user())?;
     Ok(Json(json!({ "ok": true })))
 }

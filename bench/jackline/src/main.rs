@@ -17,7 +17,7 @@ use jackline::lifecycle::{OwnerId, Policy, Role};
 use jackline::store::memory::MemoryStore;
 use jackline::store::redis::{RedisOptions, RedisStore};
 use jackline::store::sqlite::SqliteStore;
-use jackline::{Authenticated, Session, SessionError, SessionLayer};
+use jackline::{Authenticated, LazySession, Session, SessionError, SessionLayer};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -68,9 +68,9 @@ fn renewing(builder: EngineBuilder) -> Result<EngineBuilder> {
 }
 
 /// The body is the user. There is no password: hashing one would be all that one sees.
-async fn log_in(session: Session, user: String) -> Result<Json<Value>, SessionError> {
+async fn log_in(session: LazySession, user: String) -> Result<Json<Value>, SessionError> {
     let owner = OwnerId::new(user.as_str()).map_err(|_| SessionError::NotAuthenticated)?;
-    let attempt = session.begin_login(&owner).await?;
+    let (session, attempt) = session.begin_login(&owner).await?;
     session.log_in(attempt, user, Role::user())?;
     Ok(Json(json!({ "ok": true })))
 }

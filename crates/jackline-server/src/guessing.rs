@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use jackline::cookie::{CookieSpec, DeviceCookie};
 use jackline::lifecycle::UnixMs;
 use jackline::session::{Allowance, Attempt, Subject};
-use jackline::{Session, SessionError};
+use jackline::{LazySession, Session, SessionError};
 
 use crate::config::Config;
 use crate::random;
@@ -54,7 +54,7 @@ impl Guessing {
     /// [`SessionError::TooManyAttempts`]; [`SessionError::Unavailable`].
     pub async fn login(
         &self,
-        session: &Session,
+        session: &LazySession,
         headers: &HeaderMap,
         username: &str,
         now: UnixMs,

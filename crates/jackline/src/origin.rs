@@ -39,6 +39,7 @@ use std::{fmt, net::IpAddr, str::FromStr};
 
 use http::{HeaderMap, header};
 use ipnet::IpNet;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What is remembered about the place a session was made at, or used from.
@@ -125,13 +126,15 @@ impl AgentFamily {
     /// ```
     pub fn from_user_agent(user_agent: &[u8]) -> Self {
         let looked_at = &user_agent[..user_agent.len().min(MAX_USER_AGENT_BYTES)];
-        // The uppermost marks so far. One pass, since every use of a session reads a user agent.
+        // One pass, since every use of a session reads a user agent. Of both kinds the uppermost mark so far.
         let (mut browser, mut platform) = (BROWSER_MARKS.len(), PLATFORM_MARKS.len());
         for (at, opening) in looked_at.iter().enumerate() {
-            if OPENINGS[usize::from(*opening)] {
+            let (browsers, platforms) = OPENINGS[usize::from(*opening)];
+            if browsers | platforms != 0 {
                 let rest = &looked_at[at..];
-                browser = mark_at(rest, &BROWSER_MARKS[..browser]).unwrap_or(browser);
-                platform = mark_at(rest, &PLATFORM_MARKS[..platform]).unwrap_or(platform);
+                browser = mark_at(rest, browsers, &BROWSER_MARKS[..browser]).unwrap_or(browser);
+                platform =
+                    mark_at(rest, platforms, &PLATFORM_MARKS[..platform]).unwrap_or(platform);
             }
         }
         let browser = BROWSER_MARKS.get(browser);
@@ -193,12 +196,13 @@ impl Serialize for AgentFamily {
 /// Total on strings: names which this version does not know become `Unrecognised`.
 impl<'de> Deserialize<'de> for AgentFamily {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let (browser, platform) = text.split_once('/').unwrap_or((&text, ""));
-        Ok(Self {
-            browser: Browser::from_stored(browser),
-            platform: Platform::from_stored(platform),
-        })
+        deserializer.deserialize_str(Text(|text: &str| {
+            let (browser, platform) = text.split_once('/').unwrap_or((text, ""));
+            Self {
+                browser: Browser::from_stored(browser),
+                platform: Platform::from_stored(platform),
+            }
+        }))
     }
 }
 
@@ -347,7 +351,31 @@ impl Serialize for CoarseNetwork {
 fn network_if_known<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<CoarseNetwork>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| text.parse().ok()))
+    struct IfKnown(Option<CoarseNetwork>);
+
+    impl<'de> Deserialize<'de> for IfKnown {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_str(Text(|text: &str| Self(text.parse().ok())))
+        }
+    }
+
+    let network = Option::<IfKnown>::deserialize(deserializer)?;
+    Ok(network.and_then(|IfKnown(network)| network))
+}
+
+/// Reads a string where it stands, by a function that takes any: every use of a session reads its origin.
+struct Text<F>(F);
+
+impl<T, F: FnOnce(&str) -> T> Visitor<'_> for Text<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok((self.0)(text))
+    }
 }
 
 const fn prefix_len_of(address: &IpAddr) -> u8 {
@@ -393,28 +421,34 @@ const PLATFORM_MARKS: &[(&str, Platform)] = &[
     ("Linux", Platform::Linux),
 ];
 
-/// The bytes that marks begin with, so that most of a user agent is passed by at a glance.
-const OPENINGS: [bool; 256] = {
-    let mut opens = [false; 256];
+/// For each byte the marks that it begins, of browsers and of platforms: a bit for each, the uppermost mark's the lowest. Most of a
+/// user agent is passed by at a glance.
+const OPENINGS: [(u32, u32); 256] = {
+    let mut openings = [(0, 0); 256];
     let mut mark = 0;
     while mark < BROWSER_MARKS.len() {
-        opens[BROWSER_MARKS[mark].0.as_bytes()[0] as usize] = true;
+        openings[BROWSER_MARKS[mark].0.as_bytes()[0] as usize].0 |= 1 << mark;
         mark += 1;
     }
     mark = 0;
     while mark < PLATFORM_MARKS.len() {
-        opens[PLATFORM_MARKS[mark].0.as_bytes()[0] as usize] = true;
+        openings[PLATFORM_MARKS[mark].0.as_bytes()[0] as usize].1 |= 1 << mark;
         mark += 1;
     }
-    opens
+    openings
 };
 
-/// Which of these marks `text` begins with: the uppermost.
-fn mark_at<T>(text: &[u8], marks: &[(&str, T)]) -> Option<usize> {
-    // No mark is empty.
-    marks
-        .iter()
-        .position(|(mark, _)| mark.as_bytes()[0] == text[0] && text.starts_with(mark.as_bytes()))
+/// Which of `marks` stands at the beginning of `text`: the uppermost. Looks at those in the `opened` set alone.
+fn mark_at<T>(text: &[u8], mut opened: u32, marks: &[(&str, T)]) -> Option<usize> {
+    while opened != 0 {
+        let place = opened.trailing_zeros() as usize;
+        let (mark, _) = marks.get(place)?;
+        if text.starts_with(mark.as_bytes()) {
+            return Some(place);
+        }
+        opened &= opened - 1;
+    }
+    None
 }
 
 #[cfg(test)]

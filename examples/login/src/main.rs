@@ -26,7 +26,7 @@ use jackline::cookie::{Keyring, SigningKey};
 use jackline::engine::{CsrfDefence, Engine, Environment};
 use jackline::lifecycle::Role;
 use jackline::store::memory::MemoryStore;
-use jackline::{Authenticated, Session, SessionError, SessionLayer};
+use jackline::{Authenticated, LazySession, Session, SessionError, SessionLayer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -68,13 +68,13 @@ struct Login {
 
 async fn log_in(
     State(users): State<Users>,
-    session: Session,
+    session: LazySession,
     Json(login): Json<Login>,
 ) -> Result<Response, SessionError> {
     // The order matters: whose login it is, the beginning, then the credentials. If everything of this user's is revoked
     // after the beginning, `log_in` is refused, however right the password was.
     let owner = users.owner(&login.username);
-    let attempt = session.begin_login(&owner).await?;
+    let (session, attempt) = session.begin_login(&owner).await?;
     match users.check(&login.username, login.password).await {
         Some(name) => {
             session.log_in(attempt, name.as_str(), Role::user())?;

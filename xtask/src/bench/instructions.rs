@@ -33,8 +33,10 @@ enum Store {
     Redis,
 }
 
-/// How much more than its budget a subject may take, in percent. A compiler's whim is less, and so is what a busy machine adds.
+/// How much more than its budget a subject may take: so many percent, and so many instructions. What a compiler inlines depends on
+/// code that has nothing to do with it, and has moved a count by some hundred either way.
 const MARGIN: u64 = 5;
+const WHIM: u64 = 500;
 
 const BUDGET: &str = "bench/instructions/budget.toml";
 
@@ -61,7 +63,7 @@ pub(crate) fn run(renew: bool) -> Result<()> {
     print!("{table}");
     ensure!(
         exceeded.is_empty(),
-        "{} took more than {MARGIN} % over budget. `callgrind_annotate --inclusive=yes {}` says where it goes. \
+        "over budget by more than {MARGIN} % and {WHIM}: {}. `callgrind_annotate --inclusive=yes {}` says where it goes. \
          If it is worth it, `cargo xtask instructions --renew` writes the new budget, to be committed with the reason",
         exceeded.join(", "),
         output(&exceeded[0]).display(),
@@ -121,7 +123,7 @@ fn output(name: &str) -> PathBuf {
 
 fn written(counts: &Counts) -> String {
     let mut text = format!(
-        "# Instructions that the session layer adds to a request; {MARGIN} % more fails CI.\n\
+        "# Instructions that the session layer adds to a request; {MARGIN} % and {WHIM} more fail CI.\n\
          # Written by `cargo xtask instructions --renew`, and not by hand.\n"
     );
     for (name, count) in counts {
@@ -136,10 +138,10 @@ fn compare(counts: &Counts, budget: &Counts) -> (String, Vec<String>) {
     let mut exceeded = Vec::new();
     for (name, count) in counts {
         let allowed = budget.get(name).copied().unwrap_or_default();
-        let verdict = if count * 100 > allowed * (100 + MARGIN) {
+        let verdict = if *count > allowed + allowed * MARGIN / 100 + WHIM {
             exceeded.push(name.clone());
             "  EXCEEDED"
-        } else if count * (100 + MARGIN) < allowed * 100 {
+        } else if count + count * MARGIN / 100 + WHIM < allowed {
             "  less: renew the budget, so that it is not lost again"
         } else {
             ""
@@ -162,8 +164,8 @@ mod tests {
 
     #[test]
     fn what_takes_more_than_its_budget_and_the_margin_is_named() {
-        let budget = counts(&[("a", 1000), ("b", 1000), ("c", 1000)]);
-        let counted = counts(&[("a", 1050), ("b", 1051), ("c", 10), ("new", 1)]);
+        let budget = counts(&[("a", 10_000), ("b", 10_000), ("c", 10_000)]);
+        let counted = counts(&[("a", 11_000), ("b", 11_001), ("c", 10), ("new", 501)]);
         let (table, exceeded) = compare(&counted, &budget);
         assert_eq!(exceeded, ["b", "new"]);
         assert_eq!(table.matches("EXCEEDED").count(), 2, "{table}");

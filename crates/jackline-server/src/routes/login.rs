@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::AppendHeaders;
-use jackline::Session;
+use jackline::LazySession;
 use jackline::lifecycle::{OwnerId, Role};
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,7 @@ pub type DeviceHeader = AppendHeaders<Option<(HeaderName, HeaderValue)>>;
 /// store is away.
 pub async fn log_in(
     State(app): State<App>,
-    session: Session,
+    session: LazySession,
     headers: HeaderMap,
     JsonBody(login): JsonBody<Login>,
 ) -> Result<(DeviceHeader, Json<LoggedIn>), ApiError> {
@@ -54,7 +54,7 @@ pub async fn log_in(
     let asked = known.clone().unwrap_or_else(UserId::nobody);
     let owner = OwnerId::new(asked.as_str()).map_err(|error| ApiError::Internal(error.into()))?;
     // Before the credentials are read: what is revoked from here on is revoked for this login too (J4).
-    let attempt = session.begin_login(&owner).await?;
+    let (session, attempt) = session.begin_login(&owner).await?;
     let credentials = app.users.credentials(&asked).await?;
     let hash = credentials
         .as_ref()

@@ -41,6 +41,8 @@ pub struct CookieSpec {
     same_site: cookie::SameSite,
     path: String,
     domain: Option<String>,
+    /// How a header goes on behind the value: the attributes that are always the same. Follows from those above.
+    fixed: String,
 }
 
 impl CookieSpec {
@@ -82,6 +84,7 @@ impl CookieSpec {
                 same_site: cookie::SameSite::Lax,
                 path: "/".to_owned(),
                 domain: None,
+                fixed: String::new(),
             },
         }
     }
@@ -112,45 +115,36 @@ impl CookieSpec {
     /// The `Set-Cookie` header that gives the browser `value` for `max_age`.
     pub(crate) fn set(&self, value: &str, max_age: Duration) -> HeaderValue {
         // Whole seconds, rounded down: the browser must not outlive the server in claiming that a session lives.
-        let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
-        self.header(value, cookie::time::Duration::seconds(seconds), None)
+        let seconds = max_age.as_secs();
+        sensitive(format!(
+            "{}={value}{}; Max-Age={seconds}",
+            self.name, self.fixed
+        ))
     }
 
     /// The `Set-Cookie` header that makes the browser forget the cookie.
     pub(crate) fn remove(&self) -> HeaderValue {
         // `Expires` too, for clients that know no Max-Age.
-        self.header(
-            "",
-            cookie::time::Duration::ZERO,
-            Some(cookie::time::OffsetDateTime::UNIX_EPOCH),
-        )
+        let cookie = self
+            .attributes()
+            .max_age(cookie::time::Duration::ZERO)
+            .expires(cookie::time::OffsetDateTime::UNIX_EPOCH);
+        sensitive(cookie.build().to_string())
     }
 
-    fn header(
-        &self,
-        value: &str,
-        max_age: cookie::time::Duration,
-        expires: Option<cookie::time::OffsetDateTime>,
-    ) -> HeaderValue {
-        let mut cookie = Cookie::build((self.name.as_str(), value))
+    /// An empty cookie with the attributes that are always the same.
+    fn attributes(&self) -> cookie::CookieBuilder<'_> {
+        let mut cookie = Cookie::build((self.name.as_str(), ""))
             .path(self.path.as_str())
             .http_only(true)
-            .same_site(self.same_site)
-            .max_age(max_age);
+            .same_site(self.same_site);
         if self.secure {
             cookie = cookie.secure(true);
         }
         if let Some(domain) = &self.domain {
             cookie = cookie.domain(domain.as_str());
         }
-        if let Some(expires) = expires {
-            cookie = cookie.expires(expires);
-        }
-        let mut header = HeaderValue::from_str(&cookie.build().to_string())
-            .expect("a checked name, an encoded value and checked attributes are visible ASCII");
-        // Keeps the value out of `Debug` output and of header compression tables.
-        header.set_sensitive(true);
-        header
+        cookie
     }
 
     fn mistakes(&self) -> Vec<CookieMistake> {
@@ -278,13 +272,24 @@ impl CookieBuilder {
     /// # Errors
     /// With everything that is wrong with it, not just the first.
     pub fn build(self) -> Result<CookieSpec, CookieMistakes> {
-        let mistakes = self.spec.mistakes();
+        let mut spec = self.spec;
+        let mistakes = spec.mistakes();
         if mistakes.is_empty() {
-            Ok(self.spec)
+            let empty = spec.attributes().build().to_string();
+            spec.fixed = empty[spec.name.len() + "=".len()..].to_owned();
+            Ok(spec)
         } else {
             Err(CookieMistakes(mistakes))
         }
     }
+}
+
+/// Made of a checked name, an encoded value and checked attributes, which are visible ASCII.
+fn sensitive(header: String) -> HeaderValue {
+    let mut header = HeaderValue::try_from(header).expect("visible ASCII");
+    // Keeps the value out of `Debug` output and of header compression tables.
+    header.set_sensitive(true);
+    header
 }
 
 /// What is wrong with a cookie, and what to do.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Context, Session, SessionError};
+use super::{Context, LazySession, Session, SessionError, Shared};
 use crate::events::EventKind;
 use crate::lifecycle::{Clocks, Delta, DeltaError, Record, UnixMs, integer};
 use crate::store::{Committed, Loaded, NO_RENEWAL};
@@ -212,14 +212,14 @@ enum Counting {
     Waits(Duration),
 }
 
-impl Session {
+impl LazySession {
     /// Asks whether somebody may try, **before** what they know is checked, and counts it as failed. In the given order, and no further
     /// than to the first that refuses.
     ///
     /// ```
     /// use jackline::session::{Allowance, Subject};
     /// # async fn password_is_right() -> bool { true }
-    /// # async fn example(session: jackline::Session) -> Result<(), jackline::SessionError> {
+    /// # async fn example(session: jackline::LazySession) -> Result<(), jackline::SessionError> {
     /// let attempt = session.attempt(&[(Subject::Account("alice"), Allowance::new(5))]).await?;
     /// if password_is_right().await {
     ///     attempt.succeeded().await?;
@@ -233,13 +233,35 @@ impl Session {
         &self,
         subjects: &[(Subject<'_>, Allowance)],
     ) -> Result<Attempt, SessionError> {
-        let context = &self.0.context;
+        self.shared().attempt(subjects).await
+    }
+}
+
+impl Session {
+    /// As [`LazySession::attempt`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn attempt(
+        &self,
+        subjects: &[(Subject<'_>, Allowance)],
+    ) -> Result<Attempt, SessionError> {
+        self.0.attempt(subjects).await
+    }
+}
+
+impl Shared {
+    async fn attempt(
+        &self,
+        subjects: &[(Subject<'_>, Allowance)],
+    ) -> Result<Attempt, SessionError> {
+        let context = &self.context;
         let mut attempt = Attempt {
             context: Arc::clone(context),
             counted: Vec::with_capacity(subjects.len()),
         };
         for (subject, allowance) in subjects {
-            let Some(text) = subject.text(self.0.request.ip) else {
+            let Some(text) = subject.text(self.request.ip) else {
                 continue;
             };
             let key = context.counter_of(subject.name(), &text);
@@ -249,7 +271,7 @@ impl Session {
                     forgets: !matches!(subject, Subject::Network),
                 }),
                 Counting::Waits(wait) => {
-                    let event = self.0.request.event(EventKind::RateLimited);
+                    let event = self.request.event(EventKind::RateLimited);
                     event.reason(subject.name()).emit();
                     return Err(SessionError::TooManyAttempts(wait));
                 }

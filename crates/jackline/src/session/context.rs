@@ -84,7 +84,7 @@ impl Context {
 }
 
 /// The calls that a store may answer although it takes no writes.
-const READS: [&str; 3] = ["load", "epoch", "list"];
+const READS: [&str; 4] = ["load", "load_for_login", "epoch", "list"];
 
 /// A store that answers within a bound or counts as unavailable (J7).
 #[derive(Debug)]
@@ -160,17 +160,25 @@ impl TimedStore {
     ) -> Result<Loaded, SessionError> {
         let load = async {
             let loaded = self.store.load(key, step, now).await?;
-            match &loaded {
-                // An instance that was started without the key must neither show the ciphertext nor write beside it.
-                Loaded::Live { record, .. }
-                    if record.data.len() == 1 && record.data.raw(ENCRYPTED_MEMBER).is_some() =>
-                {
-                    Err(CorruptRecord::new("it is encrypted, and no encryption key is set").into())
-                }
-                _ => Ok(loaded),
-            }
+            readable(&loaded)?;
+            Ok(loaded)
         };
         self.call("load", load).await
+    }
+
+    pub(crate) async fn load_for_login(
+        &self,
+        key: &SessionKey,
+        step: Duration,
+        owner: &OwnerId,
+        now: UnixMs,
+    ) -> Result<(Loaded, Epoch), SessionError> {
+        let load = async {
+            let (loaded, epoch) = self.store.load_for_login(key, step, owner, now).await?;
+            readable(&loaded)?;
+            Ok((loaded, epoch))
+        };
+        self.call("load_for_login", load).await
     }
 
     pub(crate) async fn commit(
@@ -307,5 +315,19 @@ impl TimedStore {
         {
             SecurityEvent::new(EventKind::StoreRecovered).emit();
         }
+    }
+}
+
+/// An instance that was started without the key must neither show the ciphertext nor write beside it.
+fn readable(loaded: &Loaded) -> Result<(), CorruptRecord> {
+    match loaded {
+        Loaded::Live { record, .. }
+            if record.data.len() == 1 && record.data.raw(ENCRYPTED_MEMBER).is_some() =>
+        {
+            Err(CorruptRecord::new(
+                "it is encrypted, and no encryption key is set",
+            ))
+        }
+        _ => Ok(()),
     }
 }

@@ -52,17 +52,18 @@ pub(crate) enum CookieChange {
 
 impl LazySession {
     /// Finishes a session that nobody has touched, or of which nothing is to be written: what nearly every request comes to. `None` if
-    /// there is something to ask the store.
+    /// there is something to write, or to ask, or the store could not be asked.
     pub(crate) fn finish_at_once(&self) -> Option<Outcome> {
         let shared = self.shared();
-        let mut state = shared.lock();
-        match state.phase {
-            Phase::Unloaded => state.phase = Phase::Finished,
-            Phase::Loaded if shared.is_settled(&state) => return Some(state.finish().outcome()),
-            Phase::Loaded => return None,
-            Phase::Failed | Phase::Finished => {}
-        }
-        Some(Outcome::default())
+        let finished = shared.state.finish_if(|state| match state.phase {
+            Phase::Loaded => shared.is_settled(state),
+            Phase::Unloaded | Phase::Finished => true,
+            Phase::Failed => false,
+        });
+        finished.map(|state| match state {
+            Some(state) if state.phase == Phase::Loaded => state.outcome(),
+            _ => Outcome::default(),
+        })
     }
 
     /// Writes what was changed, unless the response says that the handler failed.
@@ -71,8 +72,12 @@ impl LazySession {
             return outcome;
         }
         let shared = self.shared();
-        let state = Box::new(shared.lock().finish());
-        shared.write_unless_failed(state, status).await
+        // What failed stays so for whoever asks again.
+        let state = shared.state.finish_if(|state| state.phase != Phase::Failed);
+        match state.flatten() {
+            Some(state) => shared.write_unless_failed(state, status).await,
+            None => Outcome::default(),
+        }
     }
 }
 
@@ -81,15 +86,6 @@ impl State {
         self.came_with
             .as_ref()
             .is_some_and(|came_with| came_with.identity.is_some())
-    }
-
-    /// Leaves nothing to see or to change behind.
-    fn finish(&mut self) -> Self {
-        let finished = Self {
-            phase: Phase::Finished,
-            ..Self::new()
-        };
-        std::mem::replace(self, finished)
     }
 
     /// What the response must say whatever is written.

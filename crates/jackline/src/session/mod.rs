@@ -11,13 +11,14 @@ mod attempts;
 mod context;
 mod error;
 mod finish;
+mod held;
 mod login;
 mod others;
 mod state;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderValue, Uri};
 use serde::Serialize;
@@ -39,8 +40,9 @@ use crate::lifecycle::{
     step_up_is_fresh,
 };
 use crate::origin::Origin;
-use crate::store::{Committed, Ended, Loaded, Trace};
+use crate::store::{Committed, Ended, Epoch, Loaded, Trace};
 use crate::token::{Handle, SessionKey, SessionToken};
+use held::{Held, Locked};
 use state::{Phase, Sighting, Staged, State};
 
 /// A session that nobody has looked at yet. It stands in every request's extensions and costs the store nothing.
@@ -71,7 +73,7 @@ pub(crate) struct Shared {
     moved: OnceLock<SessionKey>,
     /// When the request came.
     arrived: UnixMs,
-    state: Mutex<State>,
+    state: Held,
     /// Held while the session is loaded, so that it is loaded once however many ask.
     loading: tokio::sync::Mutex<()>,
 }
@@ -124,7 +126,7 @@ impl LazySession {
             request,
             presented,
             moved: OnceLock::new(),
-            state: Mutex::new(State::new()),
+            state: Held::default(),
             loading: tokio::sync::Mutex::new(()),
         }))
     }
@@ -140,19 +142,27 @@ impl LazySession {
     /// [`SessionError::Unavailable`] if the store did not answer in time. The session is then neither there nor gone, and the
     /// response must be a `503`.
     pub async fn load(&self) -> Result<Session, SessionError> {
+        Ok(self.load_asking(None).await?.0)
+    }
+
+    /// As [`load`](Self::load). If that is for a login of `owner`, the store is asked for their epoch as well, if it is asked at all.
+    async fn load_asking(
+        &self,
+        owner: Option<&OwnerId>,
+    ) -> Result<(Session, Option<Epoch>), SessionError> {
         let shared = &self.0;
         let _only_one = shared.loading.lock().await;
         let phase = shared.lock().phase;
         match phase {
-            Phase::Unloaded => match shared.look_up().await {
-                Ok(()) => Ok(Session(Arc::clone(shared))),
+            Phase::Unloaded => match shared.look_up(owner).await {
+                Ok(epoch) => Ok((Session(Arc::clone(shared)), epoch)),
                 Err(error) => {
                     shared.lock().phase = Phase::Failed;
                     Err(error)
                 }
             },
             Phase::Failed => Err(SessionError::Unavailable),
-            Phase::Loaded | Phase::Finished => Ok(Session(Arc::clone(shared))),
+            Phase::Loaded | Phase::Finished => Ok((Session(Arc::clone(shared)), None)),
         }
     }
 
@@ -486,13 +496,12 @@ impl Session {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No method panics between two changes that belong together.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Locked<'_> {
+        self.state.lock()
     }
 
     /// The state, if it may still change.
-    fn writable(&self) -> Result<MutexGuard<'_, State>, SessionError> {
+    fn writable(&self) -> Result<Locked<'_>, SessionError> {
         if matches!(self.presented, Presented::InsecureTransport) {
             return Err(SessionError::InsecureTransport);
         }
@@ -532,20 +541,47 @@ impl Shared {
         }
     }
 
-    /// Asks the store what the presented token is worth.
-    async fn look_up(&self) -> Result<(), SessionError> {
+    /// Asks the store what the presented token is worth, if there is one; and, for a login, for its owner's epoch.
+    async fn look_up(&self, login_of: Option<&OwnerId>) -> Result<Option<Epoch>, SessionError> {
         let context = &self.context;
         let now = context.clock.now();
-        // Made only if there is no session: to read where a request came from is work.
-        let visitor = || Record::visitor(&context.policy, self.request.origin(), now);
         let Presented::Token { token, .. } = &self.presented else {
-            self.lock().become_visitor(visitor(), context.new_delta());
-            return Ok(());
+            let visitor = Record::visitor(&context.policy, self.request.origin(), now);
+            self.lock().become_visitor(visitor, context.new_delta());
+            return Ok(None);
         };
+        let key = token.key();
         let endings = context.store.endings();
-        let (key, loaded) = self.find(token.key(), now).await?;
-        let visitor = || visitor().standing_in_for(key);
+        let (store, step) = (&context.store, context.policy.renewal_step());
+        let (loaded, epoch) = match login_of {
+            None => (store.load(&key, step, now).await?, None),
+            Some(owner) => {
+                let (loaded, epoch) = store.load_for_login(&key, step, owner, now).await?;
+                (loaded, Some(epoch))
+            }
+        };
+        // One more round trip, for sessions that were shared with Express and still come with its cookie.
+        let (key, loaded) = match self.signpost(&key, &loaded) {
+            None => (key, loaded),
+            Some(key) => (key, store.load(&key, step, now).await?),
+        };
         self.lock().sighting = self.sighting(endings);
+        self.take(token, key, loaded, now).await?;
+        Ok(epoch)
+    }
+
+    /// Makes what the store said of the presented token this request's session.
+    async fn take(
+        &self,
+        token: &SessionToken,
+        key: SessionKey,
+        loaded: Loaded,
+        now: UnixMs,
+    ) -> Result<(), SessionError> {
+        let context = &self.context;
+        // Made only if there is no session: to read where a request came from is work.
+        let visitor =
+            || Record::visitor(&context.policy, self.request.origin(), now).standing_in_for(key);
         let rejected = |reason| {
             self.request
                 .event(EventKind::SessionRejected)
@@ -607,23 +643,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Loads what lies under `key`, or where a signpost there leads: one more round trip, for sessions that were shared with Express
-    /// and still come with its cookie.
-    async fn find(
-        &self,
-        key: SessionKey,
-        now: UnixMs,
-    ) -> Result<(SessionKey, Loaded), SessionError> {
-        let (store, step) = (&self.context.store, self.context.policy.renewal_step());
-        match store.load(&key, step, now).await? {
-            Loaded::Live { record, .. } | Loaded::Expired(record)
-                if let Some(bucket) = record.meta.lies_in =>
-            {
-                let key = *self.moved.get_or_init(|| key.in_bucket(bucket));
-                Ok((key, store.load(&key, step, now).await?))
-            }
-            loaded => Ok((key, loaded)),
-        }
+    /// Where the session lies, if what was found is a signpost to it.
+    fn signpost(&self, key: &SessionKey, found: &Loaded) -> Option<SessionKey> {
+        let (Loaded::Live { record, .. } | Loaded::Expired(record)) = found else {
+            return None;
+        };
+        let bucket = record.meta.lies_in?;
+        Some(*self.moved.get_or_init(|| key.in_bucket(bucket)))
     }
 
     /// Ends a session whose limits have run out. Of several requests that find it so, one ends it, and tells.

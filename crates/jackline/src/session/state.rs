@@ -111,6 +111,14 @@ impl State {
         }
     }
 
+    /// What is seen once the response is on its way: nothing.
+    pub(super) fn finished() -> Self {
+        Self {
+            phase: Phase::Finished,
+            ..Self::new()
+        }
+    }
+
     /// Says whether it became one: if the response has left while the store was asked, it is too late to.
     pub(super) fn become_visitor(&mut self, record: Record, delta: Delta) -> bool {
         if self.phase == Phase::Finished {

@@ -32,7 +32,12 @@ pub(crate) fn encode_meta(meta: &Meta) -> String {
 pub(crate) fn decode(clocks: Clocks, meta: &str, data: &str) -> Result<Record, CorruptRecord> {
     let meta =
         serde_json::from_str(meta).map_err(|_| CorruptRecord("the metadata is not readable"))?;
-    let data = Data::from_json(data).map_err(|_| CorruptRecord("the data is not a JSON object"))?;
+    let data = match data {
+        // Of those who are merely logged in, and not worth a parser.
+        "{}" => Ok(Data::new()),
+        data => Data::from_json(data),
+    };
+    let data = data.map_err(|_| CorruptRecord("the data is not a JSON object"))?;
     Ok(Record { clocks, meta, data })
 }
 
@@ -84,28 +89,35 @@ pub(crate) mod line {
     pub(crate) fn decode_line(bytes: &[u8]) -> Result<Record, CorruptRecord> {
         let text =
             std::str::from_utf8(bytes).map_err(|_| CorruptRecord("the record is not UTF-8"))?;
-        let head = text
+        let head = bytes
             .get(..HEAD)
             .ok_or(CorruptRecord("the record is too short"))?;
-        let rest = &text[HEAD..];
-        let mut fields = head.split(' ');
-        if fields.next() != Some("J1") {
-            return Err(CorruptRecord("the record is of an unknown kind"));
-        }
-        let mut number = |width: usize| {
-            fields
-                .next()
-                .filter(|field| field.len() == width && field.bytes().all(|b| b.is_ascii_digit()))
-                .and_then(|field| field.parse::<u64>().ok())
-                .ok_or(CorruptRecord("a clock of the record is not readable"))
+        let mut head = head
+            .strip_prefix(b"J1 ")
+            .ok_or(CorruptRecord("the record is of an unknown kind"))?;
+        let mut number = |width| {
+            let (number, rest) = head.split_at(width);
+            let rest = rest.strip_prefix(b" ");
+            head = rest.ok_or(CorruptRecord("a clock of the record is not readable"))?;
+            digits(number).ok_or(CorruptRecord("a clock of the record is not readable"))
         };
         let clocks = clocks(number(15)?, number(12)?, number(15)?, number(12)?);
         let meta_bytes =
             usize::try_from(number(6)?).map_err(|_| CorruptRecord("the metadata is too long"))?;
+        // Not in the middle of a character: what is before it turned out to be digits and blanks.
+        let rest = &text[HEAD..];
         let meta = rest
             .get(..meta_bytes)
             .ok_or(CorruptRecord("the metadata is cut short"))?;
         decode(clocks, meta, &rest[meta_bytes..])
+    }
+
+    /// A number that is made of digits alone, and of few enough not to be too large for one.
+    fn digits(text: &[u8]) -> Option<u64> {
+        text.iter().try_fold(0, |number, byte| {
+            byte.is_ascii_digit()
+                .then(|| number * 10 + u64::from(byte - b'0'))
+        })
     }
 
     /// Bytes before the metadata: `J1`, five numbers, and a blank after each.
@@ -122,5 +134,52 @@ pub fn fuzz_decode(bytes: &[u8]) {
         let again = line::decode_line(&line::encode(&record))
             .expect("what was read can be written and read");
         assert_eq!(record, again);
+    }
+}
+
+#[cfg(all(test, feature = "redis"))]
+mod tests {
+    use super::line::{HEAD, decode_line, encode};
+    use crate::lifecycle::{Identity, OwnerId, Policy, Record, Role, UnixMs};
+    use crate::origin::Origin;
+
+    fn record() -> Record {
+        let identity = Identity::new(
+            OwnerId::new("user-1001").expect("an identifier"),
+            "Zoë",
+            Role::user(),
+        );
+        let now = UnixMs::from_millis(1_700_000_000_000);
+        let mut record = Record::logged_in(identity, &Policy::default(), Origin::default(), now);
+        record
+            .data
+            .set("é", serde_json::value::to_raw_value(&1).expect("JSON"));
+        record
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let mut record = record();
+        assert_eq!(decode_line(&encode(&record)).expect("a record"), record);
+        record.data.clear();
+        assert_eq!(decode_line(&encode(&record)).expect("a record"), record);
+    }
+
+    // Proves: J7
+    #[test]
+    fn a_line_that_is_damaged_anywhere_in_its_head_or_cut_short_is_corrupt() {
+        let line = encode(&record());
+        for at in 0..HEAD {
+            for wrong in [b"x", b"+", b" ", "é".as_bytes()] {
+                let mut damaged = line.clone();
+                damaged.splice(at..at + wrong.len(), wrong.iter().copied());
+                if damaged != line {
+                    assert!(decode_line(&damaged).is_err(), "{wrong:?} at {at}");
+                }
+            }
+        }
+        for len in 0..line.len() {
+            assert!(decode_line(&line[..len]).is_err(), "{len} bytes");
+        }
     }
 }

@@ -135,6 +135,21 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// an hour after it was set (it reads as zero again); a login never takes that long.
     fn epoch<'a>(&'a self, owner: &'a OwnerId, now: UnixMs) -> StoreFuture<'a, Epoch>;
 
+    /// What [`load`](Store::load) and [`epoch`](Store::epoch) say, for a login that comes with a cookie. Two steps in any order, each
+    /// as atomic as it is alone; a store that is asked over a network takes one round trip for both.
+    fn load_for_login<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        step: Duration,
+        owner: &'a OwnerId,
+        now: UnixMs,
+    ) -> StoreFuture<'a, (Loaded, Epoch)> {
+        Box::pin(async move {
+            let epoch = self.epoch(owner, now).await?;
+            Ok((self.load(key, step, now).await?, epoch))
+        })
+    }
+
     /// One page of an owner's live sessions, newest login first. Sessions that begin or end while somebody pages may or may
     /// not show; those that do neither show exactly once.
     fn list<'a>(&'a self, owner: &'a OwnerId, page: Page, now: UnixMs) -> StoreFuture<'a, Listed>;

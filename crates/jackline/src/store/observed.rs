@@ -210,6 +210,17 @@ impl Store for ObservedStore {
         self.observe("epoch", self.store.epoch(owner, now))
     }
 
+    fn load_for_login<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        step: Duration,
+        owner: &'a OwnerId,
+        now: UnixMs,
+    ) -> StoreFuture<'a, (Loaded, Epoch)> {
+        let call = self.store.load_for_login(key, step, owner, now);
+        self.observe("load_for_login", call)
+    }
+
     fn list<'a>(&'a self, owner: &'a OwnerId, page: Page, now: UnixMs) -> StoreFuture<'a, Listed> {
         self.observe("list", self.store.list(owner, page, now))
     }

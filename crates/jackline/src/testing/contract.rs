@@ -174,6 +174,8 @@ macro_rules! store_contract {
                 of_concurrent_traces_the_weightiest_stays,
             }
             logins {
+                a_load_for_a_login_says_what_a_load_and_an_epoch_say,
+                a_login_that_began_before_a_revocation_is_refused_however_it_began,
                 a_login_from_before_a_revocation_writes_and_ends_nothing,
                 a_login_ends_the_visitors_session_that_it_replaces,
                 a_login_ends_the_session_that_it_replaces_whoevers_it_is,

@@ -7,6 +7,7 @@
 mod clock;
 pub mod contract;
 mod spy;
+pub mod wire;
 
 pub use clock::ManualClock;
 pub use spy::SpyStore;

@@ -246,6 +246,19 @@ impl Store for SpyStore {
         )
     }
 
+    fn load_for_login<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        step: Duration,
+        owner: &'a OwnerId,
+        now: UnixMs,
+    ) -> StoreFuture<'a, (Loaded, Epoch)> {
+        self.call(
+            "load_for_login",
+            Box::pin(async move { self.inner.load_for_login(key, step, owner, now).await }),
+        )
+    }
+
     fn list<'a>(&'a self, owner: &'a OwnerId, page: Page, now: UnixMs) -> StoreFuture<'a, Listed> {
         self.call(
             "list",

@@ -4,10 +4,11 @@ use axum::Router;
 use axum::routing::get;
 use http::header::COOKIE;
 use http::{HeaderValue, Method};
+use jackline::lifecycle::Role;
 use jackline::{LazySession, Session, SessionError};
 use serde_json::json;
 
-use crate::site::{HOUR, MINUTE, STEP, Site, param};
+use crate::site::{HOUR, MINUTE, STEP, Site, owner, param};
 
 // Proves: J9, T4.2
 #[tokio::test]
@@ -298,6 +299,32 @@ async fn data_that_grows_past_its_limit_is_refused_and_leaves_all_as_it_was() {
     assert_eq!(visitor.get("/fill?bytes=1000").await.refusal(), too_large);
     assert_eq!(visitor.data().await, before);
     assert_eq!(visitor.log_in("alice").await.status, 200);
+}
+
+// Proves: T4.3, J4
+#[tokio::test]
+async fn a_login_that_begins_with_looking_the_session_up_takes_two_steps() {
+    let routes = Router::new().route(
+        "/in",
+        get(async |lazy: LazySession| {
+            let (session, attempt) = lazy.begin_login(&owner("alice")).await?;
+            let before = session.identity().map(|identity| identity.name);
+            session.log_in(attempt, "alice", Role::user())?;
+            Ok::<_, SessionError>(format!("{before:?}"))
+        }),
+    );
+    let site = Site::serving(routes);
+    let mut browser = site.browser();
+    assert_eq!(browser.get("/in").await.body, "None");
+    assert_eq!(site.spy.calls(), ["epoch", "admit"]);
+    site.spy.reset();
+    assert_eq!(browser.get("/in").await.body, r#"Some("alice")"#);
+    assert_eq!(site.spy.calls(), ["load_for_login", "admit"]);
+    assert_eq!(browser.get("/me").await.status, 200);
+
+    site.spy.fail_next(1);
+    assert_eq!(browser.get("/in").await.status, 503);
+    assert_eq!(browser.get("/me").await.status, 200);
 }
 
 // Proves: D9

@@ -175,7 +175,13 @@ impl EncryptedStore {
         step: Duration,
         now: UnixMs,
     ) -> Result<Loaded, StoreError> {
-        Ok(match self.inner.load(key, step, now).await? {
+        let loaded = self.inner.load(key, step, now).await?;
+        self.opened_of(key, loaded)
+    }
+
+    /// What was found, decrypted.
+    fn opened_of(&self, key: &SessionKey, loaded: Loaded) -> Result<Loaded, StoreError> {
+        Ok(match loaded {
             Loaded::Live { record, renewed } => match self.opened(key, *record)? {
                 Some(record) => Loaded::Live {
                     record: Box::new(record),
@@ -378,6 +384,19 @@ impl Store for EncryptedStore {
 
     fn epoch<'a>(&'a self, owner: &'a OwnerId, now: UnixMs) -> StoreFuture<'a, Epoch> {
         self.inner.epoch(owner, now)
+    }
+
+    fn load_for_login<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        step: Duration,
+        owner: &'a OwnerId,
+        now: UnixMs,
+    ) -> StoreFuture<'a, (Loaded, Epoch)> {
+        Box::pin(async move {
+            let (loaded, epoch) = self.inner.load_for_login(key, step, owner, now).await?;
+            Ok((self.opened_of(key, loaded)?, epoch))
+        })
     }
 
     fn list<'a>(&'a self, owner: &'a OwnerId, page: Page, now: UnixMs) -> StoreFuture<'a, Listed> {

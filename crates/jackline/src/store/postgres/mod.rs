@@ -423,6 +423,17 @@ impl Store for PostgresStore {
         Box::pin(self.epoch(owner))
     }
 
+    fn load_for_login<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        step: Duration,
+        owner: &'a OwnerId,
+        now: UnixMs,
+    ) -> StoreFuture<'a, (Loaded, Epoch)> {
+        // Both are on their way before either is answered.
+        Box::pin(async move { tokio::try_join!(self.load(key, step, now), self.epoch(owner)) })
+    }
+
     fn list<'a>(&'a self, owner: &'a OwnerId, page: Page, now: UnixMs) -> StoreFuture<'a, Listed> {
         Box::pin(self.list(owner, page, now))
     }

@@ -202,35 +202,31 @@ impl RedisStore {
         step: Duration,
         now: UnixMs,
     ) -> Result<Loaded, StoreError> {
-        let call = self
-            .scripts
-            .load
-            .call()
-            .key(self.names.session(key))
-            .number(now.as_millis())
-            .number(whole_millis(step));
-        let answer = match self.servers.ask(&Question::Script(call)).await? {
-            Value::BulkString(line) => {
-                return Ok(Loaded::Live {
-                    record: Box::new(line::decode_line(&line)?),
-                    renewed: false,
-                });
-            }
-            more => Answer::read(more)?,
-        };
-        let record = || -> Result<_, StoreError> {
-            let line = answer.rest().first().ok_or_else(unexpected)?;
-            Ok(Box::new(line::decode_line(line)?))
-        };
-        match answer.word() {
-            b"absent" => Ok(Loaded::Absent),
-            b"expired" => Ok(Loaded::Expired(record()?)),
-            b"renewed" => Ok(Loaded::Live {
-                record: record()?,
-                renewed: true,
-            }),
-            _ => Ok(Loaded::Trace(answer.trace()?)),
+        let call = self.scripts.load.call().key(self.names.session(key));
+        let call = call.number(now.as_millis()).number(whole_millis(step));
+        loaded(self.servers.ask(&Question::Script(call)).await?)
+    }
+
+    async fn load_for_login(
+        &self,
+        key: &SessionKey,
+        step: Duration,
+        owner: &OwnerId,
+        now: UnixMs,
+    ) -> Result<(Loaded, Epoch), StoreError> {
+        if !self.servers.together(key.bucket(), Bucket::of(owner)) {
+            return tokio::try_join!(self.load(key, step, now), self.epoch(owner));
         }
+        let call = self.scripts.load.call().key(self.names.session(key));
+        let call = call.key(self.names.epoch(owner));
+        let call = call.number(now.as_millis()).number(whole_millis(step));
+        let Value::Array(both) = self.servers.ask(&Question::Script(call)).await? else {
+            return Err(unexpected());
+        };
+        let Ok([found, Value::BulkString(epoch)]) = <[Value; 2]>::try_from(both) else {
+            return Err(unexpected());
+        };
+        Ok((loaded(found)?, number(&epoch).map(Epoch)?))
     }
 
     async fn commit(
@@ -239,13 +235,8 @@ impl RedisStore {
         delta: &Delta,
         now: UnixMs,
     ) -> Result<Committed, StoreError> {
-        let call = self
-            .scripts
-            .commit
-            .call()
-            .key(self.names.session(key))
-            .number(now.as_millis());
-        self.run(with_delta(call, delta)).await?.committed()
+        let call = commit_call(&self.scripts, &self.names, key, delta, now);
+        self.run(call).await?.committed()
     }
 
     async fn rotate(
@@ -558,6 +549,16 @@ impl Store for RedisStore {
         Box::pin(self.epoch(owner))
     }
 
+    fn load_for_login<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        step: Duration,
+        owner: &'a OwnerId,
+        now: UnixMs,
+    ) -> StoreFuture<'a, (Loaded, Epoch)> {
+        Box::pin(self.load_for_login(key, step, owner, now))
+    }
+
     fn list<'a>(&'a self, owner: &'a OwnerId, page: Page, now: UnixMs) -> StoreFuture<'a, Listed> {
         Box::pin(self.list(owner, page, now))
     }
@@ -577,6 +578,54 @@ impl Store for RedisStore {
 
     fn ping(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.ping())
+    }
+}
+
+fn commit_call<'a>(
+    scripts: &'a Scripts,
+    names: &Names,
+    key: &SessionKey,
+    delta: &Delta,
+    now: UnixMs,
+) -> Call<'a> {
+    let call = scripts.commit.call().key(names.session(key));
+    with_delta(call.number(now.as_millis()), delta)
+}
+
+/// What Redis is sent to commit a delta, under the usual prefix.
+#[cfg(feature = "testing")]
+pub(crate) fn commit_command(key: &SessionKey, delta: &Delta, now: UnixMs) -> Vec<u8> {
+    static SCRIPTS: std::sync::LazyLock<Scripts> = std::sync::LazyLock::new(Scripts::new);
+    static NAMES: std::sync::LazyLock<Names> =
+        std::sync::LazyLock::new(|| Names::new("sess:").expect("a prefix"));
+    commit_call(&SCRIPTS, &NAMES, key, delta, now)
+        .by_sha()
+        .get_packed_command()
+}
+
+/// What `found` of `load.lua` answered.
+fn loaded(answer: Value) -> Result<Loaded, StoreError> {
+    let answer = match answer {
+        Value::BulkString(line) => {
+            return Ok(Loaded::Live {
+                record: Box::new(line::decode_line(&line)?),
+                renewed: false,
+            });
+        }
+        more => Answer::read(more)?,
+    };
+    let record = || -> Result<_, StoreError> {
+        let line = answer.rest().first().ok_or_else(unexpected)?;
+        Ok(Box::new(line::decode_line(line)?))
+    };
+    match answer.word() {
+        b"absent" => Ok(Loaded::Absent),
+        b"expired" => Ok(Loaded::Expired(record()?)),
+        b"renewed" => Ok(Loaded::Live {
+            record: record()?,
+            renewed: true,
+        }),
+        _ => Ok(Loaded::Trace(answer.trace()?)),
     }
 }
 

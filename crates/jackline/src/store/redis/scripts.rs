@@ -130,7 +130,7 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             create: script!("record.lua", "index.lua", "create.lua"),
-            load: script!("record.lua", "trace.lua", "load.lua"),
+            load: script!("load_live.lua", "record.lua", "trace.lua", "load.lua"),
             commit: script!("record.lua", "splice.lua", "apply.lua", "commit.lua"),
             rotate: script!(
                 "record.lua",

@@ -10,6 +10,56 @@ use crate::lifecycle::{Delta, DeltaError, OwnerId, SessionCap};
 use crate::store::{Admitted, Committed, Epoch, Loaded, Store, StoreError, Trace};
 use crate::token::SessionKey;
 
+/// What a login learns in one question is what two would have told, and the use is written down as by any load.
+// Proves: J4
+pub async fn a_load_for_a_login_says_what_a_load_and_an_epoch_say(store: Arc<dyn Store>) {
+    let scene = Scene::new(store);
+    let alice = owner("user-1001");
+    scene.end_all(&alice, None).await;
+    let cart = scene.visit(r#"{"cart":1}"#).await;
+    let own = scene.log_in(&alice, scene.start).await;
+    let gone = scene.log_in(&alice, scene.start).await;
+    let login = Login::new(&alice, key_of(&alice), scene.start)
+        .epoch(scene.epoch(&alice).await)
+        .replacing(gone, Some(&alice));
+    scene.admit(login, scene.start).await;
+    let ask = async |key: &SessionKey, owner: &OwnerId, now| {
+        let asked = scene.store.load_for_login(key, STEP, owner, now);
+        asked.await.expect("the store answers")
+    };
+    let bob = owner("user-without-any-session");
+    for key in [&cart, &own, &gone, &visitor_key()] {
+        for owner in [&alice, &bob] {
+            let (loaded, epoch) = ask(key, owner, scene.start).await;
+            assert_eq!(loaded, scene.load(key, scene.start).await);
+            assert_eq!(epoch, scene.epoch(owner).await);
+        }
+    }
+    let renewed = |loaded| matches!(loaded, Loaded::Live { renewed: true, .. });
+    let due = scene.at(STEP);
+    assert!(renewed(ask(&cart, &alice, due).await.0));
+    assert!(!renewed(ask(&cart, &alice, due).await.0));
+    assert!(!renewed(scene.load(&cart, due).await));
+}
+
+/// Whether a login learnt the epoch alone or along with its session.
+// Proves: J4
+pub async fn a_login_that_began_before_a_revocation_is_refused_however_it_began(
+    store: Arc<dyn Store>,
+) {
+    let scene = Scene::new(store);
+    let alice = owner("user-1001");
+    let cart = scene.visit(r#"{"cart":1}"#).await;
+    let asked = scene.store.load_for_login(&cart, STEP, &alice, scene.start);
+    let (_, epoch) = asked.await.expect("the store answers");
+    scene.end_all(&alice, None).await;
+    let login = Login::new(&alice, key_of(&alice), scene.start)
+        .epoch(epoch)
+        .replacing(cart, None);
+    assert_eq!(scene.admit(login, scene.start).await, Admitted::Revoked);
+    assert_eq!(scene.data(&cart).await, r#"{"cart":1}"#);
+}
+
 /// A login under an epoch that is no longer the owner's is revoked: nothing is written, nothing ends, nobody is pruned.
 // Proves: J4
 pub async fn a_login_from_before_a_revocation_writes_and_ends_nothing(store: Arc<dyn Store>) {
