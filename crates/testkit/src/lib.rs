@@ -14,6 +14,7 @@ pub mod postgres;
 mod process;
 pub mod program;
 pub mod redis;
+pub mod relay;
 
 use std::net::TcpListener;
 use std::sync::Barrier;

@@ -210,6 +210,8 @@ impl PostgresServer {
     /// Ends the server as a crash would, and every process of it.
     pub fn crash(&mut self) {
         if let Some(mut child) = self.child.take() {
+            // Stopped, so that it starts no backend that would be missed.
+            signal("-STOP", &[child.id()]);
             // The backends first: they would notice that the postmaster is gone only at the end of what they do.
             let family = family(child.id());
             signal("-KILL", &family);

@@ -10,6 +10,7 @@ mod encryption;
 mod express;
 mod hang_ups;
 mod login_races;
+mod near_cache;
 mod outages;
 mod redis;
 mod restarts;

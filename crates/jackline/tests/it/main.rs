@@ -11,6 +11,7 @@ mod events;
 mod failures;
 mod fixation;
 mod lifecycle_props;
+mod near_instance;
 mod others;
 mod races;
 mod site;

@@ -1,21 +1,19 @@
 //! A near-cache in front of Redis hears of what other instances change, and answers nothing from memory when it does not.
 
-use std::sync::Arc;
-
-use jackline::store::near::{Announcements, NearCache, NearOptions};
+use jackline::store::near::{Announcements, NearOptions};
 use jackline::store::redis::{RedisOpenError, RedisOptions, RedisStore};
-use jackline::store::{Loaded, Store, StoreError, Trace};
-use jackline::testing::SpyStore;
-use jackline::token::SessionKey;
-
-use super::{MINUTE, Redis, now, set};
+use jackline::store::{Loaded, Store as _, StoreError, Trace};
 use testkit::eventually;
+
+use super::{Redis, now, set};
+use crate::near_instance::Instance;
 
 // Proves: J2, J9
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_instance_ends_or_changes_the_other_knows_of_at_once() {
     let redis = Redis::start().await;
-    let (here, there) = (Instance::of(&redis).await, Instance::of(&redis).await);
+    let url = redis.server.url();
+    let (here, there) = (instance(&url).await, instance(&url).await);
     let key = redis.visitor(1, now()).await;
     here.knows(&key).await;
     let delta = set("a", "1");
@@ -37,7 +35,7 @@ async fn what_one_instance_ends_or_changes_the_other_knows_of_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_runs_out_or_is_emptied_in_redis_is_gone_here_too() {
     let redis = Redis::start().await;
-    let here = Instance::of(&redis).await;
+    let here = instance(&redis.server.url()).await;
     let key = redis.visitor(1, now()).await;
     let name = redis.name_of(&key).await;
     here.knows(&key).await;
@@ -54,7 +52,7 @@ async fn what_runs_out_or_is_emptied_in_redis_is_gone_here_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_ended_while_a_connection_was_cut_is_refused_after_it() {
     let redis = Redis::start().await;
-    let here = Instance::of(&redis).await;
+    let here = instance(&redis.server.url()).await;
     let key = redis.visitor(1, now()).await;
     here.knows(&key).await;
     // In one transaction, so that nobody is told: those who could be are cut off, all but the one who asks.
@@ -81,7 +79,7 @@ async fn what_was_ended_while_a_connection_was_cut_is_refused_after_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_hangs_is_not_covered_up_for_longer_than_the_bound() {
     let redis = Redis::start().await;
-    let here = Instance::of(&redis).await;
+    let here = instance(&redis.server.url()).await;
     let key = redis.visitor(1, now()).await;
     here.knows(&key).await;
     redis.server.freeze();
@@ -101,7 +99,7 @@ async fn a_redis_that_hangs_is_not_covered_up_for_longer_than_the_bound() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_comes_back_empty_is_believed() {
     let mut redis = Redis::start().await;
-    let here = Instance::of(&redis).await;
+    let here = instance(&redis.server.url()).await;
     let key = redis.visitor(1, now()).await;
     here.knows(&key).await;
     redis.server.stop();
@@ -119,41 +117,9 @@ async fn a_cluster_is_refused_before_anybody_is_called() {
     assert!(matches!(refused, Err(RedisOpenError::NoAnnouncements)));
 }
 
-/// One of several web servers.
-struct Instance {
-    near: NearCache,
-    spy: Arc<SpyStore>,
-}
-
-impl Instance {
-    async fn of(redis: &Redis) -> Self {
-        let announcements = Announcements::new(NearOptions::new(1 << 20));
-        let options = RedisOptions::default().announce_to(&announcements);
-        let store = RedisStore::connect(&redis.server.url(), options).await;
-        let spy = Arc::new(SpyStore::new(Arc::new(store.unwrap())));
-        let near = NearCache::announced(Arc::clone(&spy) as Arc<dyn Store>, &announcements);
-        Self { near, spy }
-    }
-
-    async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
-        self.near.load(key, MINUTE, now()).await
-    }
-
-    /// Waits until the session is answered for from memory.
-    async fn knows(&self, key: &SessionKey) {
-        eventually("the session is known", async || {
-            let loads = self.spy.count("load");
-            let live = matches!(self.load(key).await, Ok(Loaded::Live { .. }));
-            live && self.spy.count("load") == loads
-        })
-        .await;
-    }
-
-    /// Waits until the session is known to be gone.
-    async fn refuses(&self, key: &SessionKey) {
-        eventually("the session is refused", async || {
-            matches!(self.load(key).await, Ok(Loaded::Absent | Loaded::Trace(_)))
-        })
-        .await;
-    }
+async fn instance(url: &str) -> Instance {
+    let announcements = Announcements::new(NearOptions::new(1 << 20));
+    let options = RedisOptions::default().announce_to(&announcements);
+    let store = RedisStore::connect(url, options).await.unwrap();
+    Instance::new(store, &announcements)
 }
