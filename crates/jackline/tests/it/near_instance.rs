@@ -1,7 +1,7 @@
 //! A web server with a near-cache, of which one wants to know what it still answers for.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jackline::clock::{Clock as _, SystemClock};
 use jackline::store::near::{Announcements, NearCache};
@@ -10,8 +10,11 @@ use jackline::testing::SpyStore;
 use jackline::token::SessionKey;
 use testkit::eventually;
 
+/// How old an answer may be, unless somebody says otherwise.
+const BOUND: Duration = Duration::from_secs(1);
+
 /// No use is written down while a test runs, which would have the store asked.
-pub(crate) const NEVER: Duration = Duration::from_secs(24 * 3600);
+const NEVER: Duration = Duration::from_secs(24 * 3600);
 
 /// One of several web servers.
 pub(crate) struct Instance {
@@ -45,6 +48,24 @@ impl Instance {
     pub(crate) async fn refuses(&self, key: &SessionKey) {
         eventually("the session is refused", async || {
             matches!(self.load(key).await, Ok(Loaded::Absent | Loaded::Trace(_)))
+        })
+        .await;
+    }
+
+    /// Waits until a session is known to be gone whose end has been acknowledged just now. Whoever asks later than the bound after
+    /// that must not be told that it lives.
+    pub(crate) async fn refuses_within_the_bound(&self, key: &SessionKey) {
+        let acknowledged = Instant::now();
+        eventually("the session is refused", async || {
+            let late = acknowledged.elapsed() > BOUND;
+            match self.load(key).await {
+                Ok(Loaded::Absent | Loaded::Trace(_)) => true,
+                Ok(_) => {
+                    assert!(!late, "it lived on for {:?}", acknowledged.elapsed());
+                    false
+                }
+                Err(_) => false,
+            }
         })
         .await;
     }

@@ -23,7 +23,7 @@
 //! before it is sent and again when it is answered, fails or is given up, and nothing of it is kept in between.
 //!
 //! # Cost
-//! A cached answer costs a look-up and a copy of the record. Memory is bounded by [`NearOptions::new`]; which entries stay is decided
+//! A cached answer costs a look-up and a copy of the record, which shares its data with what is kept. Memory is bounded by [`NearOptions::new`]; which entries stay is decided
 //! by use (S3-FIFO, by the crate `quick_cache`). What may have changed of a bucket's sessions, as by `end_all`, costs no look through the
 //! others.
 //!

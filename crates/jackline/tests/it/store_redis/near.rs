@@ -1,11 +1,15 @@
 //! A near-cache in front of Redis hears of what other instances change, and answers nothing from memory when it does not.
 
+use std::time::Duration;
+
 use jackline::store::near::{Announcements, NearOptions};
 use jackline::store::redis::{RedisOpenError, RedisOptions, RedisStore};
 use jackline::store::{Loaded, Store as _, StoreError, Trace};
 use testkit::eventually;
+use testkit::redis::RedisSentinels;
+use testkit::relay::Relay;
 
-use super::{Redis, now, set};
+use super::{Redis, now, set, visitor_key, visitor_record};
 use crate::near_instance::Instance;
 
 // Proves: J2, J9
@@ -106,6 +110,75 @@ async fn a_redis_that_comes_back_empty_is_believed() {
     redis.server.start_again();
     redis.server.answers().await;
     here.refuses(&key).await;
+}
+
+// Proves: J2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn announcements_that_are_late_or_held_up_are_waited_for_no_longer_than_the_bound() {
+    let redis = Redis::start().await;
+    let relay = Relay::to(redis.server.port()).await;
+    let here = instance(&format!("redis://127.0.0.1:{}", relay.port())).await;
+    for delay in [Some(Duration::from_millis(300)), None] {
+        let key = redis.visitor(1, now()).await;
+        here.knows(&key).await;
+        match delay {
+            Some(delay) => relay.slow_down(delay),
+            None => relay.stand_still(),
+        }
+        redis.store.end(&key, None, None, now()).await.unwrap();
+        let refused = here.refuses_within_the_bound(&key);
+        let restored = async {
+            if delay.is_none() {
+                eventually("nothing is answered from memory", async || {
+                    matches!(here.load(&key).await, Err(StoreError::Unavailable(_)))
+                })
+                .await;
+            }
+            relay.slow_down(Duration::ZERO);
+        };
+        match delay {
+            // Not restored before it has been refused, or it would not have been late.
+            Some(_) => {
+                refused.await;
+                restored.await;
+            }
+            None => drop(tokio::join!(refused, restored)),
+        }
+    }
+}
+
+// Proves: J2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_ended_at_a_new_primary_is_refused_by_whoever_had_it_from_the_old_one() {
+    let servers = RedisSentinels::start().await;
+    let (here, there) = (
+        instance(&servers.url()).await,
+        instance(&servers.url()).await,
+    );
+    let key = visitor_key(1);
+    there
+        .near
+        .create(&key, &visitor_record(now()))
+        .await
+        .unwrap();
+    let old = servers.master().await;
+    eventually("the replicas have it", async || {
+        let acknowledged: i64 = servers.servers()[old].ask(&["WAIT", "1", "100"]).await;
+        acknowledged >= 1
+    })
+    .await;
+    here.knows(&key).await;
+
+    // It hangs, so that nobody is told anything, and comes back with what it had.
+    servers.servers()[old].freeze();
+    servers.becomes_another(old).await;
+    eventually("it is ended at the new one", async || {
+        there.near.end(&key, None, None, now()).await.is_ok()
+    })
+    .await;
+    let thawing = async { servers.servers()[old].thaw() };
+    tokio::join!(here.refuses_within_the_bound(&key), thawing);
+    here.refuses_within_the_bound(&key).await;
 }
 
 // Proves: J11
