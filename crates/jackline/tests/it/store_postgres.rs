@@ -7,6 +7,7 @@ mod deltas;
 mod near;
 mod outages;
 mod tls;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
