@@ -5,6 +5,7 @@
 //! have run, per request: it does not grow while others hold the core, as latencies do. Only ratios within one run mean anything.
 
 mod contenders;
+pub(crate) mod growth;
 pub(crate) mod instructions;
 mod measure;
 mod page;
@@ -67,7 +68,10 @@ fn choose(only: &[String]) -> Result<Vec<&'static Contender>> {
 fn keep(page: &str, results: &Results) -> Result<()> {
     let docs = run::root().join("docs");
     std::fs::create_dir_all(docs.join("performance"))?;
-    std::fs::write(docs.join("performance.md"), page)?;
+    let written = docs.join("performance.md");
+    let before = std::fs::read_to_string(&written).unwrap_or_default();
+    let others = growth::section(&before).map_or(String::new(), |section| format!("\n{section}"));
+    std::fs::write(&written, format!("{page}{others}"))?;
     for (name, plot) in plot::all(results) {
         std::fs::write(docs.join("performance").join(name), plot)?;
     }

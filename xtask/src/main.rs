@@ -47,6 +47,12 @@ enum Chore {
         /// These contenders only; writes nothing
         #[arg(long, num_args = 1.., value_name = "NAME")]
         only: Vec<String>,
+        /// How the cost of a session grows with their number, and nothing else; needs PostgreSQL, Redis, and room
+        #[arg(long, conflicts_with_all = ["quick", "only"])]
+        growth: bool,
+        /// How many sessions --growth compares a thousand with: ten million take 10 GiB of disk, then 8 GiB of memory
+        #[arg(long, default_value_t = 1_000_000, requires = "growth")]
+        sessions: u64,
     },
     /// Count the instructions that a session adds to a request, and hold them against bench/instructions/budget.toml
     Instructions {
@@ -65,8 +71,13 @@ fn main() -> ExitCode {
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Coverage { check: false } => coverage::write(),
         Chore::Coverage { check: true } => coverage::check(),
-        Chore::Bench { quick, only } => bench::run(quick, &only),
         Chore::Instructions { renew } => bench::instructions::run(renew),
+        Chore::Bench {
+            growth: true,
+            sessions,
+            ..
+        } => bench::growth::run(sessions),
+        Chore::Bench { quick, only, .. } => bench::run(quick, &only),
         Chore::Deny => deny::run(),
     };
     // Not returned from `main`: a chore that fails is no bug, and RUST_BACKTRACE would bury its message.

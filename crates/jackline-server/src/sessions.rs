@@ -139,21 +139,19 @@ pub(crate) async fn open_store(
     };
     // In front of encryption, so that what is kept need not be decrypted each time.
     Ok(Arc::new(match &config.store.engine {
-        StoreEngine::Redis(_) => {
+        StoreEngine::Redis(_) | StoreEngine::Postgres(_) => {
             let announcements = Announcements::new(near);
             let store = open_engine(config, Some(&announcements)).await?;
             let store = observed(recorders, store);
             NearCache::announced(encrypted(config, store)?, &announcements)
         }
-        StoreEngine::Memory | StoreEngine::Sqlite | StoreEngine::Postgres(_) => {
-            NearCache::in_process(
-                encrypted(
-                    config,
-                    observed(recorders, open_engine(config, None).await?),
-                )?,
-                near,
-            )
-        }
+        StoreEngine::Memory | StoreEngine::Sqlite => NearCache::in_process(
+            encrypted(
+                config,
+                observed(recorders, open_engine(config, None).await?),
+            )?,
+            near,
+        ),
     }))
 }
 
@@ -198,15 +196,16 @@ async fn open_engine(
         },
         StoreEngine::Postgres(url) => {
             let options = postgres_options(config.store.timeout);
-            let store = PostgresStore::connect(url, options)
-                .await
-                .with_context(|| {
-                    format!(
-                        "cannot keep sessions where DATABASE_URL says, {}",
-                        url.place()
-                    )
-                })?;
-            Arc::new(store)
+            let store = match announce_to {
+                Some(announcements) => PostgresStore::announcing(url, options, announcements).await,
+                None => PostgresStore::connect(url, options).await,
+            };
+            Arc::new(store.with_context(|| {
+                format!(
+                    "cannot keep sessions where DATABASE_URL says, {}",
+                    url.place()
+                )
+            })?)
         }
     })
 }

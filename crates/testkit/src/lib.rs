@@ -15,6 +15,7 @@ pub mod postgres;
 mod process;
 pub mod program;
 pub mod redis;
+pub mod relay;
 pub mod schemathesis;
 pub mod tls;
 

@@ -210,10 +210,16 @@ impl PostgresServer {
     /// Ends the server as a crash would, and every process of it.
     pub fn crash(&mut self) {
         if let Some(mut child) = self.child.take() {
+            // Stopped, so that it starts no backend that would be missed.
+            signal("-STOP", &[child.id()]);
             // The backends first: they would notice that the postmaster is gone only at the end of what they do.
             let family = family(child.id());
             signal("-KILL", &family);
             child.wait().unwrap();
+            // A new server refuses the memory that one of them still has.
+            while family.iter().any(|process| is_alive(*process)) {
+                std::thread::yield_now();
+            }
         }
     }
 
@@ -288,10 +294,21 @@ fn family(parent: u32) -> Vec<u32> {
 }
 
 fn parent_of(pid: u32) -> Option<u32> {
+    let (_, parent) = state_and_parent(pid)?;
+    Some(parent)
+}
+
+/// Whether there is more of it than what its parent has not asked for yet.
+fn is_alive(pid: u32) -> bool {
+    state_and_parent(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
+}
+
+fn state_and_parent(pid: u32) -> Option<(String, u32)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // `pid (name) state parent …`, where the name may hold anything.
     let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(1)?.parse().ok()
+    let mut rest = rest.split_whitespace();
+    Some((rest.next()?.to_owned(), rest.next()?.parse().ok()?))
 }
 
 fn signal(signal: &str, processes: &[u32]) {

@@ -29,16 +29,18 @@ pub(crate) fn read(reader: &mut Reader, engine: &StoreEngine, keyspace: &Keyspac
     }
     let unheard = match engine {
         _ if keyspace.is_express() => Some("the keyspace of Express"),
-        StoreEngine::Postgres(_) => Some("PostgreSQL"),
         StoreEngine::Redis(redis) if redis.url.is_cluster() => Some("a Redis Cluster"),
-        StoreEngine::Redis(_) | StoreEngine::Sqlite | StoreEngine::Memory => None,
+        StoreEngine::Redis(_)
+        | StoreEngine::Postgres(_)
+        | StoreEngine::Sqlite
+        | StoreEngine::Memory => None,
     };
     if let Some(store) = unheard {
         reader.report(
             Setting::NEAR_CACHE,
             format!("it is set, and sessions are kept in {store}"),
             "this version does not hear what others change there, and a session that was ended would go on here (J2)",
-            "leave it out, or keep sessions in one Redis, alone or behind Sentinel",
+            "leave it out, or keep sessions in PostgreSQL or in one Redis, alone or behind Sentinel",
         );
         return None;
     }

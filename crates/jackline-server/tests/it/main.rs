@@ -12,6 +12,7 @@ mod guessing;
 mod hang_ups;
 mod login_races;
 mod metrics;
+mod near_cache;
 mod openapi;
 mod ops;
 mod otlp;

@@ -4,10 +4,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// The largest magnitude a counter may reach: 2⁵³ − 1, the largest integer that every JSON reader, JavaScript included,
@@ -15,9 +16,12 @@ use serde_json::value::RawValue;
 pub const MAX_COUNTER: i64 = (1 << 53) - 1;
 
 /// The data of a session: member names in the order in which they were first set, each with its JSON text.
-#[derive(Clone, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Data(IndexMap<String, Box<RawValue>>);
+///
+/// Clones share their members until one of them changes, so that whoever keeps a record may hand it out without copying its data.
+#[derive(Clone, Default)]
+pub struct Data(Option<Arc<Members>>);
+
+type Members = IndexMap<String, Box<RawValue>>;
 
 impl Data {
     /// An empty map.
@@ -31,8 +35,7 @@ impl Data {
     /// # Errors
     /// If the member is there but is not a `T`. The error names no value.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, serde_json::Error> {
-        self.0
-            .get(name)
+        self.raw(name)
             .map(|raw| {
                 // serde's own message quotes the value: `invalid type: string "…"`. Errors are logged, and data is personal.
                 serde_json::from_str(raw.get()).map_err(|_| {
@@ -46,34 +49,35 @@ impl Data {
     /// The JSON text of `name`.
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&RawValue> {
-        self.0.get(name).map(AsRef::as_ref)
+        self.0.as_ref()?.get(name).map(AsRef::as_ref)
     }
 
     /// Sets `name`; a new member goes last, a known one keeps its place.
     pub fn set(&mut self, name: impl Into<String>, value: Box<RawValue>) {
-        self.0.insert(name.into(), value);
+        self.members_mut().insert(name.into(), value);
     }
 
     /// Removes `name`, keeping the order of the others. Says whether it was there.
     pub fn remove(&mut self, name: &str) -> bool {
-        self.0.shift_remove(name).is_some()
+        self.raw(name).is_some() && self.members_mut().shift_remove(name).is_some()
     }
 
     /// Removes all of these in one pass, keeping the order of the others: one by one, each would move all that stand behind it.
     pub(crate) fn remove_all(&mut self, names: &HashSet<&str>) {
         if !names.is_empty() {
-            self.0.retain(|name, _| !names.contains(name.as_str()));
+            self.members_mut()
+                .retain(|name, _| !names.contains(name.as_str()));
         }
     }
 
     /// Removes everything.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.0 = None;
     }
 
     /// The members in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
-        self.0
+        self.members()
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_ref()))
     }
@@ -81,13 +85,13 @@ impl Data {
     /// How many members there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.members().len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// The map as JSON text.
@@ -103,6 +107,28 @@ impl Data {
     /// If `json` is not a JSON object.
     pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(json)
+    }
+
+    fn members(&self) -> &Members {
+        static NONE: LazyLock<Members> = LazyLock::new(Members::default);
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+
+    fn members_mut(&mut self) -> &mut Members {
+        Arc::make_mut(self.0.get_or_insert_default())
+    }
+}
+
+impl Serialize for Data {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.members().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Data {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let members = Members::deserialize(deserializer)?;
+        Ok(Self((!members.is_empty()).then(|| Arc::new(members))))
     }
 }
 
@@ -148,6 +174,24 @@ mod tests {
         ] {
             assert_ne!(data(same), data(other), "{other}");
             assert_ne!(data(other), data(same), "{other}");
+        }
+    }
+
+    // Proves: J3
+    #[test]
+    fn a_copy_does_not_change_with_the_original() {
+        let json = r#"{"a":1,"b":"x"}"#;
+        for change in [
+            |data: &mut Data| data.set("a", RawValue::from_string("2".to_owned()).unwrap()),
+            |data: &mut Data| assert!(data.remove("a")),
+            |data: &mut Data| data.remove_all(&HashSet::from(["a", "b"])),
+            Data::clear,
+        ] {
+            let mut original = data(json);
+            let copy = original.clone();
+            change(&mut original);
+            assert_ne!(original, copy);
+            assert_eq!(copy, data(json));
         }
     }
 

@@ -183,6 +183,17 @@ pub enum PostgresOpenError {
         /// Host and port.
         at: String,
     },
+    /// What others change is not heard.
+    #[error(
+        "PostgreSQL at {at} does not tell this program what others change ({source}), and a near-cache needs that; a pooler that \
+         shares connections out by transaction keeps it back: name the server itself, or leave the near-cache off"
+    )]
+    NoAnnouncements {
+        /// Host and port.
+        at: String,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The server is too old.
     #[error("PostgreSQL at {at} is version {version}; version 15 or later is needed")]
     TooOld {

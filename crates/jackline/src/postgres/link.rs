@@ -16,7 +16,7 @@ use bytes::BytesMut;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
-use tokio_postgres::{Client, Config, Error, Row, Statement};
+use tokio_postgres::{Client, Config, Error, Row, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{Failure, PostgresOpenError};
@@ -28,7 +28,7 @@ use super::url::PostgresUrl;
 /// The shared connections to some tables.
 pub struct Link<T> {
     slots: Vec<Slot<T>>,
-    response_timeout: Duration,
+    dialer: Arc<Dialer>,
     sent: AtomicU64,
 }
 
@@ -48,6 +48,12 @@ enum State<T> {
 struct Live<T> {
     client: Client,
     tables: T,
+    /// Which server it leads to.
+    #[cfg_attr(
+        not(feature = "near-cache"),
+        expect(dead_code, reason = "nobody hears without a near-cache")
+    )]
+    server: ServerId,
     /// How many calls wait for an answer.
     under_way: AtomicUsize,
     /// Told when the connection is to be replaced.
@@ -69,7 +75,6 @@ impl<T: Tables> Link<T> {
         options: &PostgresOptions,
     ) -> Result<Self, PostgresOpenError> {
         let Opened { dialer, first } = open::open(url, options).await?;
-        let response_timeout = dialer.response_timeout;
         let dialer = Arc::new(dialer);
         let mut first = Some(first);
         let slots = (0..options.connections)
@@ -82,7 +87,7 @@ impl<T: Tables> Link<T> {
             .collect();
         Ok(Self {
             slots,
-            response_timeout,
+            dialer,
             sent: AtomicU64::new(0),
         })
     }
@@ -104,7 +109,8 @@ impl<T: Tables> Link<T> {
         let hidden: Vec<_> = params.iter().map(|param| Hidden(*param)).collect();
         let params: Vec<_> = hidden.iter().map(|param| param as _).collect();
         let mut replace = None;
-        let answer = tokio::time::timeout(self.response_timeout, async {
+        let response_timeout = self.dialer.response_timeout;
+        let answer = tokio::time::timeout(response_timeout, async {
             let live = self.live().await?;
             replace = Some(Arc::clone(&live.replace));
             let _under_way = UnderWay::begin(&live.under_way);
@@ -125,7 +131,7 @@ impl<T: Tables> Link<T> {
             if let Some(replace) = replace {
                 replace.notify_one();
             }
-            Err(Failure::TimedOut(self.response_timeout))
+            Err(Failure::TimedOut(response_timeout))
         })
     }
 
@@ -164,6 +170,36 @@ impl<T: Tables> Link<T> {
             State::Down(failure) => Err(failure.clone()),
             State::Connecting => Err(Failure::Lost),
         }
+    }
+}
+
+#[cfg(feature = "near-cache")]
+impl<T: Tables> Link<T> {
+    /// A connection of its own, on which is heard what is said in the channel of the schema's name.
+    pub(crate) async fn listen(
+        &self,
+        hear: impl FnMut(&str) + Send + 'static,
+    ) -> Result<super::listen::Listening, Failure> {
+        // Whoever is away need not be called twice.
+        self.live().await?;
+        self.dialer.listen(hear).await
+    }
+
+    /// How many connections were made. A new one may lead to another server.
+    pub(crate) fn made(&self) -> u64 {
+        self.dialer.made.load(Ordering::Acquire)
+    }
+
+    /// Whether there are connections, and all of them lead to this server.
+    pub(crate) fn leads_to(&self, server: &ServerId) -> bool {
+        let mut up = self.slots.iter().filter_map(|slot| {
+            let state = slot.state.borrow();
+            let State::Up(live) = &*state else {
+                return None;
+            };
+            Some(live.server == *server)
+        });
+        up.next() == Some(true) && up.all(|same| same)
     }
 }
 
@@ -265,9 +301,12 @@ async fn keep<T: Tables>(
             },
         };
         let (replace, driver) = (Arc::clone(&dialed.replace), dialed.driver);
+        // Before anybody is answered by it.
+        dialer.made.fetch_add(1, Ordering::AcqRel);
         publish.send_replace(State::Up(Arc::new(Live {
             client: dialed.client,
             tables: dialed.tables,
+            server: dialed.server,
             under_way: AtomicUsize::new(0),
             replace: dialed.replace,
         })));
@@ -288,7 +327,7 @@ async fn keep<T: Tables>(
 }
 
 /// The task that drives a connection. It ends when this is dropped, whatever the server does.
-struct Driver(AbortHandle);
+pub(super) struct Driver(pub(super) AbortHandle);
 
 impl Driver {
     async fn stop_after(self, grace: Duration) {
@@ -341,12 +380,31 @@ pub(super) struct Dialer {
     /// For all hosts together.
     pub(super) connection_timeout: Duration,
     pub(super) response_timeout: Duration,
+    /// How many connections have come to be used.
+    pub(super) made: AtomicU64,
+}
+
+/// Tells servers apart, a primary from the standby that took over too: when it was started, to the microsecond.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerId(String);
+
+impl ServerId {
+    /// Asks in one round trip.
+    pub(super) async fn of(client: &Client) -> Result<Self, Error> {
+        let said = client.simple_query("SELECT pg_postmaster_start_time()");
+        let started = said.await?.into_iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        Ok(Self(started.unwrap_or_default()))
+    }
 }
 
 /// A fresh connection with its statements prepared.
 pub(super) struct Dialed<T> {
     client: Client,
     tables: T,
+    server: ServerId,
     driver: Driver,
     /// Told when the connection closes.
     replace: Arc<Notify>,
@@ -396,13 +454,15 @@ impl Dialer {
         // A server that acknowledges before it has written would break J8. Stricter values than `on` stay as they are.
         const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
             WHERE current_setting('synchronous_commit') = 'off'";
-        let (tables, ()) = tokio::try_join!(
+        let (tables, (), server) = tokio::try_join!(
             T::prepare(&connected.client, &self.schema),
             connected.client.batch_execute(DURABLE),
+            ServerId::of(&connected.client),
         )?;
         Ok(Dialed {
             client: connected.client,
             tables,
+            server,
             driver: connected.driver,
             replace: connected.replace,
         })

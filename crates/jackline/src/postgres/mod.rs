@@ -8,6 +8,8 @@
 
 mod error;
 mod link;
+#[cfg(feature = "near-cache")]
+mod listen;
 mod migrations;
 mod open;
 mod options;
@@ -17,6 +19,8 @@ mod url;
 
 pub use self::error::{Failure, PostgresOpenError};
 pub use self::link::Link;
+#[cfg(feature = "near-cache")]
+pub(crate) use self::listen::Listening;
 pub use self::options::PostgresOptions;
 pub use self::tables::{Schema, Tables};
 pub use self::tls::Protection;

@@ -2,6 +2,7 @@
 //! what to do.
 
 use std::io;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio_postgres::{Client, Config, Error};
@@ -36,6 +37,7 @@ pub(super) async fn open<T: Tables>(
         schema,
         connection_timeout: options.connection_timeout * u32::try_from(hosts).unwrap_or(1).max(1),
         response_timeout: options.response_timeout,
+        made: AtomicU64::new(0),
     };
     let explain = |error: &Error| explain(error, &at, &dialer);
     let connect = tokio::time::timeout(dialer.connection_timeout, dialer.connect());

@@ -48,7 +48,7 @@ impl PostgresUrl {
     }
 
     /// Hosts and ports.
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         let ports = self.config.get_ports();
         let port = |place: usize| ports.get(place).or(ports.first()).copied().unwrap_or(5432);
         let hosts = self.config.get_hosts().iter().enumerate();

@@ -13,6 +13,7 @@ mod express_cookie;
 mod failures;
 mod fixation;
 mod lifecycle_props;
+mod near_instance;
 mod others;
 mod races;
 mod site;

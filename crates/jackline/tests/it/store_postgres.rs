@@ -1,11 +1,13 @@
 //! The PostgreSQL store keeps its promises with a real PostgreSQL. Here: what it stores, in how many statements, and how
 //! stores and other programs get along in one database. Beside it: what it says when PostgreSQL crashed, froze, takes no
-//! writes or is somebody else's (`outages`), whom it trusts (`tls`), and that a delta means inside PostgreSQL what it means in Rust (`deltas`).
+//! writes or is somebody else's (`outages`), whom it trusts (`tls`), what a near-cache hears (`near`), and that a delta means inside PostgreSQL what it means in Rust (`deltas`).
 
 pub(crate) mod contract;
 mod deltas;
+mod near;
 mod outages;
 mod tls;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

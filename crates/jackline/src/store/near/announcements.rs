@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::NearOptions;
 use super::kept::Kept;
-use crate::token::SessionKey;
+use crate::token::{Bucket, SessionKey};
 
 /// What a store announces its changes to, and what a [`NearCache`](super::NearCache) is kept up to date by. Clones are the same.
 ///
@@ -44,6 +44,11 @@ impl Announcements {
         }
     }
 
+    /// What is being asked about a session is not to be kept: its store has answered while the session was being changed.
+    pub fn overtaken(&self, key: &SessionKey) {
+        self.0.withdraw(key);
+    }
+
     pub(super) fn kept(&self) -> Arc<Kept> {
         Arc::clone(&self.0)
     }
@@ -65,6 +70,11 @@ impl Line {
     /// A session was changed or has ended.
     pub fn changed(&self, key: &SessionKey) {
         self.kept.withdraw(key);
+    }
+
+    /// Any session in this bucket may have been changed or have ended.
+    pub fn bucket_changed(&self, bucket: Bucket) {
+        self.kept.withdraw_bucket(bucket);
     }
 
     /// Anything may have changed.

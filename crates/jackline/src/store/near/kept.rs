@@ -1,7 +1,7 @@
 //! What is kept, and what is known of it: which entries may be used, and which answers may become entries.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use crate::token::{Bucket, SessionKey};
 /// How many buckets can be filled and withdrawn from at once. Two that share a turn merely wait for each other.
 const TURNS: usize = 256;
 
+/// How many buckets there are.
+const BUCKETS: usize = 1 << 16;
+
 /// About what an average session weighs; from it follows how many places there are to begin with.
 const USUAL_BYTES: u64 = 1024;
 
@@ -27,6 +30,9 @@ pub(super) struct Kept {
     turns: Box<[Mutex<Turn>]>,
     /// Counts up when everything is withdrawn. An entry of an earlier generation is none.
     generation: AtomicU64,
+    /// The same for buckets, so that nobody looks through all entries for those of one. There are as many as there are places, and
+    /// at most one for each bucket.
+    generations: Box<[AtomicU32]>,
     bound: Duration,
     /// Up to when everything that changed was announced; `None` where nothing is, and an entry ages from when it was asked for.
     horizon: Option<Horizon>,
@@ -36,10 +42,14 @@ pub(super) struct Kept {
 struct Entry {
     record: Record,
     asked: Instant,
-    generation: u64,
+    generation: Generation,
     /// Whether somebody is about to renew it.
     renewing: AtomicBool,
 }
+
+/// Of everything, and of a bucket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Generation(u64, u32);
 
 /// What happens to the sessions of some buckets.
 #[derive(Default)]
@@ -74,7 +84,7 @@ impl Drop for Claim {
 pub(super) struct Asked {
     key: SessionKey,
     at: Instant,
-    generation: u64,
+    generation: Generation,
     withdrawn: u64,
 }
 
@@ -94,6 +104,9 @@ impl Kept {
             entries: Cache::with_weighter(places, options.size_bytes, ByBytes),
             turns: std::iter::repeat_with(Mutex::default).take(TURNS).collect(),
             generation: AtomicU64::new(0),
+            generations: std::iter::repeat_with(AtomicU32::default)
+                .take(places.clamp(TURNS, BUCKETS))
+                .collect(),
             bound: options.bound,
             horizon,
         }
@@ -114,7 +127,7 @@ impl Kept {
             return Found::Nothing;
         };
         let clocks = &entry.record.clocks;
-        if !self.is_fresh(&entry) || clocks.idle_expired(now) || clocks.absolute_expired(now) {
+        if !self.is_fresh(key, &entry) || clocks.idle_expired(now) || clocks.absolute_expired(now) {
             return Found::Nothing;
         }
         if clocks.renewal_due(now, step) && !entry.renewing.swap(true, Ordering::AcqRel) {
@@ -123,12 +136,12 @@ impl Kept {
         Found::Live(Box::new(entry.record.clone()))
     }
 
-    fn is_fresh(&self, entry: &Entry) -> bool {
+    fn is_fresh(&self, key: &SessionKey, entry: &Entry) -> bool {
         let known = match &self.horizon {
             None => Some(entry.asked),
             Some(horizon) => horizon.moment(),
         };
-        entry.generation == self.generation.load(Ordering::Acquire)
+        entry.generation == self.generation(key.bucket())
             && known.is_some_and(|known| known.elapsed() <= self.bound)
     }
 
@@ -137,7 +150,7 @@ impl Kept {
         Asked {
             key: *key,
             at: Instant::now(),
-            generation: self.generation.load(Ordering::Acquire),
+            generation: self.generation(key.bucket()),
             withdrawn: self.turn(key.bucket()).withdrawn,
         }
     }
@@ -183,9 +196,23 @@ impl Kept {
         }
     }
 
-    fn withdraw_bucket(&self, bucket: Bucket) {
-        self.turn(bucket).withdrawn += 1;
-        self.entries.retain(|key, _| key.bucket() != bucket);
+    /// Forgets what is in a bucket, and what is being asked about it.
+    pub(super) fn withdraw_bucket(&self, bucket: Bucket) {
+        let mut turn = self.turn(bucket);
+        turn.withdrawn += 1;
+        self.bucket_generation(bucket)
+            .fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn generation(&self, bucket: Bucket) -> Generation {
+        Generation(
+            self.generation.load(Ordering::Acquire),
+            self.bucket_generation(bucket).load(Ordering::Acquire),
+        )
+    }
+
+    fn bucket_generation(&self, bucket: Bucket) -> &AtomicU32 {
+        &self.generations[usize::from(bucket.number()) % self.generations.len()]
     }
 
     fn turn(&self, bucket: Bucket) -> MutexGuard<'_, Turn> {

@@ -2,7 +2,7 @@
 //!
 //! What a cached answer is worth depends on how a change that somebody else makes gets here:
 //!
-//! - **Announced**, as [`RedisStore`](super::redis::RedisStore) does it: the store says what has changed as soon as it has, and
+//! - **Announced**, as [`RedisStore`](super::redis::RedisStore) and [`PostgresStore`](super::postgres::PostgresStore) do it: the store says what has changed as soon as it has, and
 //!   proves again and again up to which moment it has said everything. A session that another instance ends is refused here a
 //!   moment later. Whatever happens to the announcements, a cached answer is never older than the [bound](NearOptions::bound):
 //!   without a proof that is younger, everybody asks the store.
@@ -23,9 +23,9 @@
 //! before it is sent and again when it is answered, fails or is given up, and nothing of it is kept in between.
 //!
 //! # Cost
-//! A cached answer costs a look-up and a copy of the record. Memory is bounded by [`NearOptions::new`]; which entries stay is decided
-//! by use (S3-FIFO, by the crate `quick_cache`). `end_all`, and a login whose answer is lost, look through the whole cache for
-//! sessions of one owner.
+//! A cached answer costs a look-up and a copy of the record, which shares its data with what is kept. Memory is bounded by [`NearOptions::new`]; which entries stay is decided
+//! by use (S3-FIFO, by the crate `quick_cache`). What may have changed of a bucket's sessions, as by `end_all`, costs no look through the
+//! others.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -6,7 +6,7 @@
 //! # Deployment
 //!
 //! - **Version:** PostgreSQL 15 or later, with a database in UTF-8. The store makes a schema of its own, `jackline`, with
-//!   three tables, and upgrades it when a later version of Jackline starts; for that the user needs `CREATE` on the database. To
+//!   four tables, and upgrades it when a later version of Jackline starts; for that the user needs `CREATE` on the database. To
 //!   run as a user with fewer rights, start once as a user who has them; then `USAGE` on the schema and `SELECT, INSERT,
 //!   UPDATE, DELETE` on its tables will do.
 //! - **Durability:** an acknowledged step survives a crash of the server as far as its configuration makes it, and with
@@ -18,18 +18,27 @@
 //! - **TLS:** with another machine, unless the address says otherwise ([`PostgresUrl`]).
 //! - **Fail-over:** name all hosts, `postgres://a,b/app?target_session_attrs=read-write`.
 //! - **Clocks:** limits are measured with the clocks of the web servers. The server's own decides nothing.
+//! - **Near-cache:** with [`PostgresStore::announcing`] each change is announced (`NOTIFY`) before it is made, to whoever has a
+//!   near-cache and as long as anybody has one. That takes a transaction more, which does not wait for the disk; with many writers
+//!   at once it shows, since PostgreSQL commits one announcement at a time. What is changed by hand is not announced: say
+//!   `NOTIFY jackline` (the name of the schema) afterwards. A program that listens in the same cluster and leaves a transaction
+//!   open for days fills the queue of announcements, and then nothing is written any more (`pg_notification_queue_usage()`).
 //! - **Space:** [`reclaim`](Store::reclaim) removes a record within five minutes after its idle limit has run out, and at most
 //!   a sixth of that limit late.
 
+#[cfg_attr(not(feature = "near-cache"), path = "unannounced.rs")]
+mod announce;
 mod row;
 mod tables;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use self::announce::Announcer;
 use self::row::{Changes, Columns, key_bytes, key_from};
 use self::tables::Sessions;
 use super::doubt::Doubt;
@@ -39,7 +48,7 @@ use super::{
 };
 use crate::lifecycle::{Delta, DeltaError, OwnerId, Record, SessionCap, UnixMs};
 use crate::postgres::{Failure, Link};
-use crate::token::SessionKey;
+use crate::token::{Bucket, SessionKey};
 
 pub use crate::postgres::{PostgresOpenError, PostgresOptions, PostgresUrl};
 
@@ -48,8 +57,9 @@ const OUT_OF_ROOM: [&str; 3] = ["53", "58", "XX"];
 
 /// Sessions in PostgreSQL.
 pub struct PostgresStore {
-    link: Link<Sessions>,
+    link: Arc<Link<Sessions>>,
     doubt: Doubt,
+    announcer: Option<Announcer>,
 }
 
 impl PostgresStore {
@@ -79,8 +89,35 @@ impl PostgresStore {
     ) -> Result<Self, PostgresOpenError> {
         let link = Link::open(url, &options).await?;
         Ok(Self {
-            link,
+            link: Arc::new(link),
             doubt: Doubt::default(),
+            announcer: None,
+        })
+    }
+
+    /// As [`connect`](Self::connect), and announces what everybody changes, for a [near-cache](super::near). It takes one connection
+    /// more, on which the store listens.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), and if what is announced does not arrive.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    #[cfg(feature = "near-cache")]
+    pub async fn announcing(
+        url: &PostgresUrl,
+        options: PostgresOptions,
+        announcements: &super::near::Announcements,
+    ) -> Result<Self, PostgresOpenError> {
+        let store = Self::connect(url, options).await?;
+        let announcer = Announcer::open(&store.link, announcements.clone()).await;
+        let announcer = announcer.map_err(|failure| PostgresOpenError::NoAnnouncements {
+            at: url.address(),
+            source: Box::new(failure),
+        })?;
+        Ok(Self {
+            announcer: Some(announcer),
+            ..store
         })
     }
 
@@ -105,12 +142,20 @@ impl PostgresStore {
         step: Duration,
         now: UnixMs,
     ) -> Result<Loaded, StoreError> {
-        let key = key_bytes(key);
         // Rounded up: a time in whole milliseconds reaches `step` when it reaches this.
         let step = i64::try_from(step.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
-        let row = self
-            .one(|s| &s.load, &[&key, &step, &row::millis(now)])
-            .await?;
+        let params: [&(dyn ToSql + Sync); 4] = [
+            &key_bytes(key),
+            &step,
+            &row::millis(now),
+            &self.announcer.is_some(),
+        ];
+        let row = self.one(|s| &s.load, &params).await?;
+        if let Some(announcer) = &self.announcer
+            && row::get::<Option<bool>>(&row, 8)? != Some(true)
+        {
+            announcer.overtaken(key);
+        }
         let record = || row::record(&row, 1).map(Box::new);
         match row::get(&row, 0)? {
             "absent" => Ok(Loaded::Absent),
@@ -192,9 +237,14 @@ impl PostgresStore {
         }
     }
 
-    async fn end(&self, key: &[u8], left: Option<Trace>, now: UnixMs) -> Result<Ended, StoreError> {
+    async fn end(
+        &self,
+        key: &SessionKey,
+        left: Option<Trace>,
+        now: UnixMs,
+    ) -> Result<Ended, StoreError> {
         let params: [&(dyn ToSql + Sync); 4] = [
-            &key,
+            &key_bytes(key),
             &left.map(|left| i16::from(left.weight())),
             &row::millis(now),
             &left.map(|left| row::millis(left.until(now))),
@@ -259,10 +309,11 @@ impl PostgresStore {
         now: UnixMs,
     ) -> Result<u64, StoreError> {
         let except = except.map(key_bytes);
+        let bucket = i32::from(Bucket::of(owner).number());
         let row = self
             .one(
                 |s| &s.end_all,
-                &[&owner.as_str(), &except, &row::millis(now)],
+                &[&owner.as_str(), &bucket, &except, &row::millis(now)],
             )
             .await?;
         row::number(&row, 0)
@@ -279,8 +330,7 @@ impl PostgresStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         let Some(failed) = self.doubt.pending() else {
-            // Ends a session that cannot be: the server refuses that when it takes no writes, and otherwise does nothing.
-            return self.end(&[], None, UnixMs::default()).await.map(drop);
+            return self.one(|s| &s.ping, &[]).await.map(drop);
         };
         self.one(|s| &s.probe, &[]).await?;
         self.doubt.settle(failed);
@@ -407,7 +457,7 @@ impl Store for PostgresStore {
         trace: Option<Trace>,
         now: UnixMs,
     ) -> StoreFuture<'a, Ended> {
-        Box::pin(async move { self.end(&key_bytes(key), trace, now).await })
+        Box::pin(self.end(key, trace, now))
     }
 
     fn note<'a>(

@@ -25,6 +25,10 @@ const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 /// tens of microseconds between two commits, so whoever looks once in a millisecond may miss that a hundred times.
 const BUSY_STEP: Duration = Duration::from_micros(100);
 
+/// How much of the file a connection keeps in memory at most, in KiB. There are three. By default it would be 2 MiB, which is less than
+/// what leads to a million sessions, and the rest is asked of the system.
+const CACHE_KIB: i64 = 32 << 10;
+
 /// Why the file cannot be the session store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -143,6 +147,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
     db.set_prepared_statement_cache_capacity(32);
+    db.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(db)
 }
 

@@ -372,17 +372,18 @@ fn insert(db: &Connection, key: &SessionKey, record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// Writes what a delta may have changed, under a new key if there is one.
+/// Writes what a delta may have changed, under a new key if there is one. Owner and login never change, and a column that is not named
+/// leaves its index alone.
 fn update(db: &Connection, old: &SessionKey, new: &SessionKey, record: &Record) -> Result<()> {
+    if old != new {
+        db.prepare_cached("UPDATE sessions SET key = ?2 WHERE key = ?1")?
+            .execute(params![Key(*old), Key(*new)])?;
+    }
     db.prepare_cached(
-        "UPDATE sessions SET key = ?2, owner = ?3, started = ?4, seen = ?5, version = ?6, idle_deadline = ?7,
-         meta = ?8, data = ?9 WHERE key = ?1",
+        "UPDATE sessions SET seen = ?2, version = ?3, idle_deadline = ?4, meta = ?5, data = ?6 WHERE key = ?1",
     )?
     .execute(params![
-        Key(*old),
         Key(*new),
-        record.owner().map(OwnerId::as_str),
-        record.meta.started.as_millis(),
         record.clocks.seen.as_millis(),
         record.clocks.version,
         record.clocks.idle_deadline().as_millis(),

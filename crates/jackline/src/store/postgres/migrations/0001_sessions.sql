@@ -4,9 +4,10 @@
 -- Isolation is READ COMMITTED: inside a volatile function every statement sees what was committed before that statement
 -- began, so what is read after a lock was taken is what the holder before left. Rows are locked before they are decided on.
 -- The order of locks, which is what makes deadlock impossible between these functions:
---   1. the advisory lock of one owner, by `admit` and `end_all`;
---   2. rows of sessions; whoever locks more than one takes them in the order of `id`, which never changes, where `key` does;
---   3. one row of `traces`, last of all.
+--   1. the advisory locks of buckets, by `announce`, which share them, and by `load`, which waits for none;
+--   2. the advisory lock of one owner, by `admit` and `end_all`;
+--   3. rows of sessions; whoever locks more than one takes them in the order of `id`, which never changes, where `key` does;
+--   4. one row of `traces`, last of all.
 -- `reclaim` skips what is locked, and so waits for nobody.
 --
 -- All times are milliseconds since 1970; they come from the web servers. `jackline.` is replaced by the schema in use.
@@ -66,6 +67,12 @@ CREATE TABLE jackline.traces (
     until bigint NOT NULL
 );
 CREATE INDEX traces_to_reclaim ON jackline.traces (until);
+
+-- The near-caches that hear of changes. What runs out here was left by one that went without a word.
+CREATE TABLE jackline.listeners (
+    id bigint NOT NULL PRIMARY KEY,
+    renewed bigint NOT NULL
+);
 
 -- Leaves a trace, unless one is there that weighs more. Returns the weight of what is there from now on.
 CREATE FUNCTION jackline.note(p_key bytea, p_weight smallint, p_now bigint, p_until bigint) RETURNS smallint
@@ -158,15 +165,21 @@ BEGIN
 END
 $$;
 
--- Reads without locking and without writing, unless a renewal is due.
+-- Reads without locking and without writing, unless a renewal is due. If `p_keep`, somebody keeps what it answers, and `quiet` says
+-- whether they may: not while a change is on its way that was announced before this.
 CREATE FUNCTION jackline.load(
-    p_key bytea, p_step bigint, p_now bigint,
+    p_key bytea, p_step bigint, p_now bigint, p_keep boolean,
     OUT answer text, OUT seen bigint, OUT idle bigint, OUT ends bigint, OUT version bigint,
-    OUT meta text, OUT member_names text[], OUT member_values text[]
+    OUT meta text, OUT member_names text[], OUT member_values text[], OUT quiet boolean
 ) LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     found_row jackline.sessions;
 BEGIN
+    IF p_keep THEN
+        -- What a change that failed on this connection has left.
+        PERFORM pg_advisory_unlock_all();
+        quiet := pg_try_advisory_xact_lock(5425474, jackline.bucket(p_key));
+    END IF;
     SELECT * INTO found_row FROM jackline.sessions AS s WHERE s.key = p_key;
     -- `now` may be behind `seen`, with a step of zero: time since then is never less than zero.
     IF FOUND AND p_now < least(found_row.idle_deadline, found_row.ends) AND greatest(p_now - found_row.seen, 0) >= p_step THEN
@@ -360,7 +373,7 @@ BEGIN
 END
 $$;
 
--- Removes up to `p_limit` records that have run out, and as many epochs from before `p_forget` and traces. What is locked is left for
+-- Removes up to `p_limit` records that have run out, and as many epochs and listeners from before `p_forget` and traces. What is locked is left for
 -- next time. Returns how many of a kind went at most.
 CREATE FUNCTION jackline.reclaim(p_limit bigint, p_now bigint, p_forget bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
@@ -383,6 +396,7 @@ BEGIN
         ORDER BY t.until LIMIT p_limit FOR UPDATE SKIP LOCKED
     ));
     GET DIAGNOSTICS traces = ROW_COUNT;
+    DELETE FROM jackline.listeners AS l WHERE l.renewed < p_forget;
     RETURN greatest(gone, epochs, traces);
 END
 $$;
@@ -393,5 +407,129 @@ BEGIN
     INSERT INTO jackline.sessions (key, started, seen, idle, ends, version, meta, member_names, member_values)
     VALUES ('', 0, 0, 0, 0, 0, repeat('x', 1500), '{}', '{}');
     DELETE FROM jackline.sessions AS s WHERE s.key = '';
+END
+$$;
+
+-- Near-caches. Whoever changes or ends sessions says so first: an announcement, which is a transaction of its own, then the change,
+-- which is another. From before the one until after the other the buckets of these sessions are locked, which `load` notices. So
+-- whatever a near-cache has kept, it hears of the change before anybody is told that it is done; whatever it loads meanwhile, it does
+-- not keep; and if the connection dies in between, something was announced that did not happen, and nothing happened that was not.
+--
+-- Not one transaction: PostgreSQL lets one transaction that notifies commit at a time, in the whole cluster, and would wait for the disk
+-- with each. A transaction that does nothing but notify does not wait for the disk.
+--
+-- Without a near-cache nothing is announced, and a change is one transaction. Reading `listeners` locks it until that has ended, which
+-- `listen` waits for.
+
+CREATE FUNCTION jackline.bucket(p_key bytea) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT get_byte(p_key, 0) * 256 + get_byte(p_key, 1);
+$$;
+
+-- The name of the schema.
+CREATE FUNCTION jackline.channel() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT btrim('jackline.', '".'); $$;
+
+-- From when this returns until the connection ends, changes are announced.
+CREATE FUNCTION jackline.listen(p_id bigint, p_now bigint) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    LOCK TABLE jackline.listeners IN ACCESS EXCLUSIVE MODE;
+    INSERT INTO jackline.listeners (id, renewed) VALUES (p_id, p_now);
+END
+$$;
+
+-- Says something in the channel that follows all announcements of what has been acknowledged; false if they are not made any more.
+CREATE FUNCTION jackline.mark(p_id bigint, p_mark bigint) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM pg_notify(jackline.channel(), format('mark %s %s', p_id, p_mark)) FROM jackline.listeners AS l WHERE l.id = p_id;
+    RETURN FOUND;
+END
+$$;
+
+-- Announces that sessions under these keys are about to change, or any in this bucket, if somebody listens.
+CREATE PROCEDURE jackline.announce(p_keys bytea[], p_bucket integer, OUT announced boolean) LANGUAGE plpgsql AS $$
+BEGIN
+    announced := EXISTS (SELECT FROM jackline.listeners);
+    IF announced THEN
+        PERFORM pg_advisory_unlock_all();
+        PERFORM pg_advisory_lock_shared(5425474, b.bucket)
+        FROM (SELECT jackline.bucket(k.key) AS bucket FROM unnest(p_keys) AS k (key) UNION SELECT p_bucket) AS b
+        WHERE b.bucket IS NOT NULL;
+        PERFORM pg_notify(jackline.channel(), a.what)
+        FROM (
+            SELECT translate(encode(k.key, 'base64'), '+/=', '-_') FROM unnest(p_keys) AS k (key)
+            UNION SELECT lpad(to_hex(p_bucket), 4, '0')
+        ) AS a (what)
+        WHERE a.what IS NOT NULL;
+        COMMIT;
+    END IF;
+END
+$$;
+
+-- The change is made, for everybody to see.
+CREATE PROCEDURE jackline.made(p_announced boolean) LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_announced THEN
+        COMMIT;
+        PERFORM pg_advisory_unlock_all();
+    END IF;
+END
+$$;
+
+CREATE PROCEDURE jackline.announce_change(
+    p_key bytea, p_new bytea, p_now bigint, p_until bigint, p_meta text,
+    p_for bigint, p_clear boolean, p_kinds text[], p_op_names text[], p_op_values text[], p_most bigint,
+    OUT answer text, OUT counters bigint[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    announced boolean;
+BEGIN
+    CALL jackline.announce(ARRAY[p_key, p_new], NULL, announced);
+    SELECT c.answer, c.counters INTO answer, counters
+    FROM jackline.change(p_key, p_new, p_now, p_until, p_meta, p_for, p_clear, p_kinds, p_op_names, p_op_values, p_most) AS c;
+    CALL jackline.made(announced);
+END
+$$;
+
+CREATE PROCEDURE jackline.announce_end(
+    p_key bytea, p_weight smallint, p_now bigint, p_until bigint, OUT answer text
+) LANGUAGE plpgsql AS $$
+DECLARE
+    announced boolean;
+BEGIN
+    CALL jackline.announce(ARRAY[p_key], NULL, announced);
+    answer := jackline.end_session(p_key, p_weight, p_now, p_until);
+    CALL jackline.made(announced);
+END
+$$;
+
+-- Whom the cap ends shows too late; it is some in the owner's bucket.
+CREATE PROCEDURE jackline.announce_admission(
+    p_key bytea, p_owner text, p_started bigint, p_seen bigint, p_idle bigint, p_ends bigint, p_version bigint,
+    p_meta text, p_names text[], p_values text[],
+    p_now bigint, p_epoch bigint, p_at_cap text, p_cap bigint, p_replaced bytea, p_until bigint,
+    p_carry boolean, p_for bigint, p_clear boolean, p_kinds text[], p_op_names text[], p_op_values text[], p_most bigint,
+    OUT answer text, OUT pruned bytea[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    announced boolean;
+BEGIN
+    CALL jackline.announce(
+        ARRAY[p_replaced], CASE WHEN p_at_cap = 'prune' THEN jackline.bucket(p_key) END, announced);
+    SELECT a.answer, a.pruned INTO answer, pruned
+    FROM jackline.admit(p_key, p_owner, p_started, p_seen, p_idle, p_ends, p_version, p_meta, p_names, p_values,
+        p_now, p_epoch, p_at_cap, p_cap, p_replaced, p_until,
+        p_carry, p_for, p_clear, p_kinds, p_op_names, p_op_values, p_most) AS a;
+    CALL jackline.made(announced);
+END
+$$;
+
+CREATE PROCEDURE jackline.announce_end_all(
+    p_owner text, p_bucket integer, p_except bytea, p_now bigint, OUT ended bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    announced boolean;
+BEGIN
+    CALL jackline.announce('{}', p_bucket, announced);
+    ended := jackline.end_all(p_owner, p_except, p_now);
+    CALL jackline.made(announced);
 END
 $$;
