@@ -1,8 +1,8 @@
 //! How long after a logout was acknowledged on one instance another still answers for the session from memory: ten thousand
-//! logouts, one after the other, with a Redis that nobody else uses.
+//! logouts, one after the other, with a Redis or a PostgreSQL that nobody else uses.
 //!
 //! ```text
-//! cargo run --release -p jackline --features near-cache,redis --example near_logouts -- redis://127.0.0.1:6379
+//! cargo run --release -p jackline --features near-cache,redis,postgres --example near_logouts -- redis://127.0.0.1:6379
 //! ```
 
 use std::error::Error;
@@ -13,8 +13,9 @@ use jackline::clock::{Clock as _, SystemClock};
 use jackline::lifecycle::{Policy, Record};
 use jackline::origin::Origin;
 use jackline::store::near::{Announcements, NearCache, NearOptions};
+use jackline::store::postgres::{PostgresOptions, PostgresStore};
 use jackline::store::redis::{RedisOptions, RedisStore};
-use jackline::store::{Loaded, Store as _, Trace};
+use jackline::store::{Loaded, Store, Trace};
 use jackline::token::{Bucket, SessionToken};
 
 const LOGOUTS: u32 = 10_000;
@@ -55,7 +56,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn instance(url: &str) -> Result<NearCache, Box<dyn Error>> {
     let announcements = Announcements::new(NearOptions::new(64 << 20));
-    let options = RedisOptions::default().announce_to(&announcements);
-    let store = RedisStore::connect(url, options).await?;
-    Ok(NearCache::announced(Arc::new(store), &announcements))
+    let store: Arc<dyn Store> = if url.starts_with("postgres") {
+        let options = PostgresOptions::default();
+        Arc::new(PostgresStore::announcing(&url.parse()?, options, &announcements).await?)
+    } else {
+        let options = RedisOptions::default().announce_to(&announcements);
+        Arc::new(RedisStore::connect(url, options).await?)
+    };
+    Ok(NearCache::announced(store, &announcements))
 }
