@@ -121,6 +121,7 @@ fn prometheus_takes_the_page_and_finds_nothing_to_object_to() {
     assert_eq!(run("promtool", &["check", "metrics"], &page), "");
 }
 
+// Proves: S77
 #[test]
 fn every_alert_fires_on_what_it_is_for_and_is_quiet_on_an_ordinary_day() {
     let rules = ops("prometheus/alerts.yml");
