@@ -576,6 +576,30 @@ async fn over_tls_behind_sentinels_as_a_user_with_few_rights() {
     assert!(matches!(loaded, Loaded::Live { .. }), "{loaded:?}");
 }
 
+// Proves: J11, A6
+#[tokio::test]
+async fn a_user_that_may_not_ask_for_the_time_is_refused_at_start() {
+    let server = RedisServer::start().await;
+    let mut words = vec!["ACL", "SETUSER", "web", "reset", "on", ">open-sesame"];
+    words.extend(RIGHTS.split(' '));
+    let _: String = server.ask(&words).await;
+    let url = format!("redis://web:open-sesame@127.0.0.1:{}", server.port());
+    let refused = ExpressStore::connect(&url, options()).await;
+    assert!(matches!(refused, Err(RedisOpenError::ExpressClock)));
+    let _: String = server.ask(&["ACL", "SETUSER", "web", "+time"]).await;
+    ExpressStore::connect(&url, options()).await.unwrap();
+}
+
+// Proves: J7
+#[tokio::test]
+async fn a_store_that_is_away_is_not_ready() {
+    let mut shared = Shared::start().await;
+    assert_eq!(shared.store.name(), "express");
+    shared.store.ping().await.unwrap();
+    shared.server.stop();
+    assert!(shared.store.ping().await.is_err());
+}
+
 // Proves: J11
 #[tokio::test]
 async fn what_cannot_be_shared_is_refused_at_the_start() {

@@ -8,7 +8,7 @@ use crate::store::{Ended, Loaded, Store, Trace};
 
 const ALL: [Trace; 3] = [Trace::StoodIn, Trace::LoggedOut, Trace::Replaced];
 
-/// Each kind of trace is there for its time, to the millisecond, and then the key is unknown. No other key has it.
+/// Each kind of trace is there for its time, to the millisecond, whatever is reclaimed, and then the key is unknown. No other key has it.
 // Proves: J10
 pub async fn a_trace_is_kept_for_its_time(store: Arc<dyn Store>) {
     let scene = Scene::new(store);
@@ -16,6 +16,7 @@ pub async fn a_trace_is_kept_for_its_time(store: Arc<dyn Store>) {
         let (key, other) = (visitor_key(), visitor_key());
         assert_eq!(scene.note(&key, trace, scene.start).await, trace);
         for now in [scene.start, scene.at(trace.kept() - MS)] {
+            scene.reclaim_all(100, now).await;
             assert_eq!(scene.load(&key, now).await, Loaded::Trace(trace));
         }
         assert_eq!(

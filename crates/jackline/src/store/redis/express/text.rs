@@ -283,3 +283,86 @@ fn login_time(value: Option<&RawValue>) -> Result<Option<UnixMs>, CorruptRecord>
     }
     Ok(Some(UnixMs::from_millis(millis as u64)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cookie::CookieSpec;
+    use crate::lifecycle::{AbsoluteLimit, IdleLimit};
+    use crate::store::redis::RedisOptions;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn options(id_form: IdForm) -> ExpressOptions {
+        let absolute = AbsoluteLimit::new(8 * HOUR).unwrap();
+        let policy = Policy::builder(IdleLimit::new(HOUR / 2).unwrap(), absolute)
+            .role_absolute(Role::admin(), AbsoluteLimit::new(HOUR).unwrap());
+        ExpressOptions {
+            redis: RedisOptions::default(),
+            mapping: ExpressMapping {
+                id_form,
+                ..ExpressMapping::default()
+            },
+            policy: policy.build().unwrap(),
+            cookie: CookieSpec::express(true),
+        }
+    }
+
+    fn login(id: &str, now: UnixMs) -> Record {
+        let identity = Identity::new(OwnerId::new(id).unwrap(), "alice", Role::user());
+        let policy = options(IdForm::Text).policy;
+        Record::logged_in(identity, &policy, Origin::default(), now)
+    }
+
+    fn now() -> UnixMs {
+        UnixMs::from_millis(1_800_000_000_000)
+    }
+
+    #[test]
+    fn an_identifier_is_written_in_the_form_that_was_asked_for() {
+        for (form, id, written) in [
+            (IdForm::Text, "7", "\"7\""),
+            (IdForm::Number, "7", "7"),
+            (IdForm::Number, "alice", "\"alice\""),
+        ] {
+            let text = of(&login(id, now()), &options(form));
+            assert!(text.contains(&format!(r#""userId":{written},"#)), "{text}");
+        }
+    }
+
+    // Proves: J5
+    #[test]
+    fn another_role_within_one_login_is_noted_and_what_is_stricter_holds() {
+        let ExpressOptions {
+            mapping, policy, ..
+        } = options(IdForm::Text);
+        let mut before = Book::of(&login("alice", now()), 5);
+        before.version = 3;
+        let later = now().after(HOUR / 2);
+        let seen = |role: &str, before: &Book| {
+            let text = format!(
+                r#"{{"cookie":{{}},"userId":"alice","role":"{role}","loginAt":{},"jackline":{}}}"#,
+                now().as_millis(),
+                before.to_json()
+            );
+            entered(text.as_bytes(), &mapping, &policy, later).unwrap()
+        };
+        let admin = seen("admin", &before);
+        assert_eq!(admin.role, Some(Role::admin()));
+        assert_eq!(admin.ends, now().after(HOUR));
+        assert_eq!((admin.version, admin.epoch), (4, 5));
+        let user = seen("user", &admin);
+        assert_eq!(user.role, Some(Role::user()));
+        assert_eq!(user.ends, now().after(HOUR), "it never gets longer");
+        assert_eq!(user.version, 5);
+    }
+
+    #[test]
+    fn the_first_moment_of_1970_is_one_and_none_before_it_is() {
+        let time = |text: &str| login_time(Some(&RawValue::from_string(text.to_owned()).unwrap()));
+        assert_eq!(time("0").unwrap(), Some(UnixMs::from_millis(0)));
+        assert!(time("-1").is_err());
+    }
+}
