@@ -152,7 +152,7 @@ fn goals(results: &Results) -> String {
         );
     }
     goals
-        + "\nJackline has no cache in front of Redis yet. What it costs above the floor from memory is seen with its store in memory.\n"
+        + "\nThe near-cache is not among the contenders yet. What Jackline costs above the floor from memory is seen with its store in memory.\n"
 }
 
 fn how(plan: &Plan, results: &Results) -> String {
