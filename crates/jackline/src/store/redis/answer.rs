@@ -4,7 +4,7 @@ use redis::Value;
 
 use super::link::Failure;
 use crate::lifecycle::DeltaError;
-use crate::store::{Committed, CorruptRecord, StoreError, Trace};
+use crate::store::{Committed, CorruptRecord, Ended, Epoch, StoreError, Trace};
 
 /// What a script answers: a word and what belongs to it.
 pub(super) struct Answer(Vec<Vec<u8>>);
@@ -52,6 +52,23 @@ impl Answer {
         }
     }
 
+    /// What ending a session came to.
+    pub(super) fn ended(&self) -> Result<Ended, StoreError> {
+        match self.word() {
+            b"removed" => Ok(Ended::Removed),
+            b"absent" => Ok(Ended::Absent),
+            _ => Ok(Ended::Trace(self.trace()?)),
+        }
+    }
+
+    /// The trace that is there from now on.
+    pub(super) fn noted(&self) -> Result<Trace, StoreError> {
+        match (self.word(), self.rest()) {
+            (b"noted", [weight]) => Ok(Trace::of_weight(number(weight)?)?),
+            _ => Err(self.refusal()),
+        }
+    }
+
     /// The error that any script may answer.
     pub(super) fn refusal(&self) -> StoreError {
         match self.word() {
@@ -74,6 +91,15 @@ impl From<Failure> for StoreError {
             }
             failure => Self::unavailable(failure),
         }
+    }
+}
+
+/// What stands under the name of an epoch.
+pub(super) fn epoch(value: Value) -> Result<Epoch, StoreError> {
+    match value {
+        Value::Nil => Ok(Epoch::default()),
+        Value::BulkString(digits) => number(&digits).map(Epoch),
+        _ => Err(unexpected()),
     }
 }
 

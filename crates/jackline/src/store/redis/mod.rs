@@ -357,12 +357,7 @@ impl RedisStore {
         if let Some(trace) = trace {
             call = with_trace(call, trace);
         }
-        let answer = self.run(call).await?;
-        match answer.word() {
-            b"removed" => Ok(Ended::Removed),
-            b"absent" => Ok(Ended::Absent),
-            _ => Ok(Ended::Trace(answer.trace()?)),
-        }
+        self.run(call).await?.ended()
     }
 
     async fn note(&self, key: &SessionKey, trace: Trace, now: UnixMs) -> Result<Trace, StoreError> {
@@ -372,11 +367,7 @@ impl RedisStore {
             .call()
             .key(self.names.trace(key))
             .number(now.as_millis());
-        let answer = self.run(with_trace(call, trace)).await?;
-        match (answer.word(), answer.rest()) {
-            (b"noted", [weight]) => Ok(Trace::of_weight(number(weight)?)?),
-            _ => Err(answer.refusal()),
-        }
+        self.run(with_trace(call, trace)).await?.noted()
     }
 
     async fn epoch(&self, owner: &OwnerId) -> Result<Epoch, StoreError> {
@@ -385,11 +376,7 @@ impl RedisStore {
             name: self.names.epoch(owner),
             rest: &[],
         };
-        match self.servers.ask(&get).await? {
-            Value::Nil => Ok(Epoch::default()),
-            Value::BulkString(digits) => number(&digits).map(Epoch),
-            _ => Err(unexpected()),
-        }
+        answer::epoch(self.servers.ask(&get).await?)
     }
 
     async fn list(&self, owner: &OwnerId, page: Page, now: UnixMs) -> Result<Listed, StoreError> {

@@ -31,7 +31,7 @@ use redis::Value;
 
 use self::scripts::Scripts;
 use self::text::{Book, BookMeta, json, millis};
-use super::answer::{Answer, number, unexpected};
+use super::answer::{self, Answer, number, unexpected};
 use super::keys::{Names, owner_tag};
 use super::link::Failure;
 use super::question::Question;
@@ -369,12 +369,7 @@ impl Inner {
         if let Some(trace) = trace {
             call = with_trace(call, trace);
         }
-        let answer = self.run(call).await?;
-        match answer.word() {
-            b"removed" => Ok(Ended::Removed),
-            b"absent" => Ok(Ended::Absent),
-            _ => Ok(Ended::Trace(answer.trace()?)),
-        }
+        self.run(call).await?.ended()
     }
 
     /// Express knows none of them, so that none has to stay dead for a while.
@@ -398,11 +393,7 @@ impl Inner {
             .call()
             .key(self.names.trace(key))
             .number(now.as_millis());
-        let answer = self.run(with_trace(call, trace)).await?;
-        match (answer.word(), answer.rest()) {
-            (b"noted", [weight]) => Ok(Trace::of_weight(number(weight)?)?),
-            _ => Err(answer.refusal()),
-        }
+        self.run(with_trace(call, trace)).await?.noted()
     }
 
     async fn epoch(&self, owner: &OwnerId) -> Result<Epoch, StoreError> {
@@ -411,11 +402,7 @@ impl Inner {
             name: self.names.epoch(owner),
             rest: &[],
         };
-        match self.servers.ask(&get).await? {
-            Value::Nil => Ok(Epoch::default()),
-            Value::BulkString(digits) => number(&digits).map(Epoch),
-            _ => Err(unexpected()),
-        }
+        answer::epoch(self.servers.ask(&get).await?)
     }
 
     async fn list(&self, owner: &OwnerId, page: Page, now: UnixMs) -> Result<Listed, StoreError> {
