@@ -50,6 +50,7 @@ pub async fn log_in(
         .login(&session, &headers, &login.username, now)
         .await?;
     let known = app.users.find_id(&login.username).await?;
+    let trial = trial.concerning(known.as_ref().map(UserId::as_str));
     // For a user that is not there the same questions are asked in vain, so that it takes as long.
     let asked = known.clone().unwrap_or_else(UserId::nobody);
     let owner = OwnerId::new(asked.as_str()).map_err(|error| ApiError::Internal(error.into()))?;
@@ -84,7 +85,7 @@ pub async fn log_in(
         Role::new(user.role.as_str()),
     )?;
     let device = guessing
-        .remember(&headers, &login.username, now)
+        .remember(&session, &headers, &login.username, now)
         .map_err(ApiError::Internal)?;
     Ok((
         AppendHeaders(device.map(|cookie| (SET_COOKIE, cookie))),
