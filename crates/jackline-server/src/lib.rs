@@ -24,3 +24,4 @@ mod tls;
 pub mod to_the_end;
 pub mod unread;
 pub mod users;
+pub mod webhook;

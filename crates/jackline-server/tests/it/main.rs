@@ -26,5 +26,6 @@ mod stores;
 mod timeouts;
 mod tls;
 mod transcripts;
+mod webhook;
 
 use testkit::{browser, dawdle, program};
