@@ -26,7 +26,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
 
 pub use attempts::{Allowance, Attempt, Subject};
-pub use error::SessionError;
+pub use error::{Refusal, SessionError};
 pub use login::LoginAttempt;
 pub use others::SessionInfo;
 
