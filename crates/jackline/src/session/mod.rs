@@ -421,6 +421,10 @@ impl Session {
     fn stage_rotation(&self, stepped_up: Option<UnixMs>) -> Result<(), SessionError> {
         let origin = self.0.request.origin();
         let mut state = self.0.writable()?;
+        if matches!(state.staged, Some(Staged::Await { .. })) {
+            // A new token is what it gets.
+            return Ok(());
+        }
         let Some(bucket) = state.stored_key().map(|key| key.bucket()) else {
             return Ok(());
         };
