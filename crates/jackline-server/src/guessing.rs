@@ -79,18 +79,23 @@ impl Guessing {
     /// # Errors
     /// As for [`Guessing::login`].
     pub async fn again(&self, session: &Session) -> Result<Attempt, SessionError> {
+        let identity = session.identity();
+        let user_id = identity.as_ref().map(|identity| identity.id.as_str());
         let handle = session.handle();
         let handle = handle.as_ref().map_or("", |handle| handle.as_str());
         let device = (Subject::Device(handle), self.account);
-        session.attempt(&[device]).await
+        let attempt = session.attempt(&[device]).await?;
+        Ok(attempt.concerning(user_id))
     }
 
-    /// The cookie by which this device will be known, unless it is.
+    /// The cookie by which this device will be known, unless it is: then the login that `session` stages is one from a new device, and
+    /// that is an event. An account's very first login is one too.
     ///
     /// # Errors
     /// If the operating system gives no random numbers.
     pub fn remember(
         &self,
+        session: &Session,
         headers: &HeaderMap,
         username: &str,
         now: UnixMs,
@@ -100,6 +105,7 @@ impl Guessing {
             return Ok(None);
         }
         let random = random::bytes()?;
+        session.note_new_device();
         Ok(Some(self.devices.issue(&account, random, now)))
     }
 }

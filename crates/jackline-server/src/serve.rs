@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jackline::engine::Engine;
-use jackline::events::{EventKind, SecurityEvent};
+use jackline::events::EventKind;
 use jackline::lifecycle::OwnerId;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -99,7 +99,7 @@ pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     // Before anything is said: whoever reads the lines may at once send the signal.
     let mut signals = Signals::listen()?;
     say(&banner(&config, &engine, address, metrics_at));
-    SecurityEvent::new(EventKind::Startup).emit();
+    engine.event(EventKind::Startup).emit();
 
     let told_to_stop = async {
         signals.next().await;
@@ -111,11 +111,12 @@ pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     let _ = reclaiming.await;
     let ended = match finished {
         Ok(()) => {
-            SecurityEvent::new(EventKind::Shutdown).emit();
+            engine.event(EventKind::Shutdown).emit();
             Ok(())
         }
         Err(cut_off) => {
-            SecurityEvent::new(EventKind::Shutdown)
+            engine
+                .event(EventKind::Shutdown)
                 .reason("requests_cut_off")
                 .count(cut_off.requests)
                 .emit();

@@ -3,8 +3,14 @@
 //! Each is one `tracing` event with the target [`TARGET`], and carries the name that the Node world uses for it (`event`)
 //! beside the name in the OWASP Logging Vocabulary (`owasp`). None ever holds a token, a key, a password or a CSRF token; a
 //! session is named by its [`Handle`], and a path comes without its query (J6).
+//!
+//! A program that acts on events need not read its own log: an [`EventHook`] given to
+//! [`EngineBuilder::hook`](crate::engine::EngineBuilder::hook) is told of each of that engine's as it happens.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use http::HeaderValue;
 use tracing::Level;
@@ -98,13 +104,106 @@ kinds! {
     PasswordChanged => "password_changed", "authn_password_change", INFO;
     /// Work is refused until some of what is under way is done.
     RateLimited => "rate_limited", "excess_rate_limit_exceeded", WARN;
+    /// Somebody logged in from a device that their account is not known on.
+    NewDevice => "new_device", "authn_login_success", WARN;
+    /// So many attempts have failed that the next has to wait; `reason` is `account`, `device` or `network`. Once, when that begins, and
+    /// not for each that is refused.
+    AccountThrottled => "account_throttled", "authn_login_lock", WARN;
+    /// Somebody used an administrator's rights: `reason` says for what, `user_id` who they are and `target` whom it concerns.
+    AdminAction => "admin_action", "authz_admin", WARN;
     /// The service has started.
     Startup => "startup", "sys_startup", WARN;
     /// The service stops.
     Shutdown => "shutdown", "sys_shutdown", WARN;
 }
 
-/// A security event under construction. It is sent by [`SecurityEvent::emit`].
+/// Is told of security events as they happen: to mail a person that somebody has logged in from a new device, or to page whoever is on
+/// duty.
+///
+/// It is called on the request's own task, before the response leaves and after what the event says is so. It must not block: hand what
+/// is to be done to a queue, and drop what does not fit. One that panics is reported to the log and stops nothing else.
+///
+/// ```
+/// use std::sync::mpsc::{SyncSender, sync_channel};
+///
+/// use jackline::cookie::{Keyring, SigningKey};
+/// use jackline::engine::{Engine, Environment};
+/// use jackline::events::{EventHook, EventKind, Notice};
+/// use jackline::store::memory::MemoryStore;
+///
+/// /// Tells people that somebody has logged in from a device that they have not used before.
+/// #[derive(Debug)]
+/// struct Mailer(SyncSender<String>);
+///
+/// impl EventHook for Mailer {
+///     fn notice(&self, event: &Notice<'_>) {
+///         if let (EventKind::NewDevice, Some(user)) = (event.kind, event.user_id) {
+///             // A queue that is full loses a mail and keeps nobody waiting.
+///             let _ = self.0.try_send(user.to_owned());
+///         }
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (mails, to_send) = sync_channel(100);
+/// let engine = Engine::builder(MemoryStore::new(), Keyring::new(SigningKey::generate()))
+///     .environment(Environment::Development)
+///     .hook(Mailer(mails))
+///     .build()?;
+///
+/// engine.event(EventKind::NewDevice).user_id("user-1001").emit();
+/// assert_eq!(to_send.try_recv()?, "user-1001");
+/// # Ok(()) }
+/// ```
+pub trait EventHook: fmt::Debug + Send + Sync + 'static {
+    /// This has happened. Must not block.
+    fn notice(&self, event: &Notice<'_>);
+}
+
+/// A security event, as a hook sees it: what the log says of it, and nothing secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Notice<'a> {
+    /// What happened.
+    pub kind: EventKind,
+    /// Where the request came from.
+    pub ip: Option<IpAddr>,
+    /// What the client calls itself: at most its first 512 bytes, whatever they are.
+    pub user_agent: Option<&'a str>,
+    /// Who it concerns, or who did it.
+    pub user_id: Option<&'a str>,
+    /// Which session it concerns.
+    pub session: Option<&'a Handle>,
+    /// Why, in a word that can be counted.
+    pub reason: Option<&'a str>,
+    /// Whom an administrator's action concerns.
+    pub target: Option<&'a str>,
+    /// The path of the request, without its query.
+    pub path: Option<&'a str>,
+    /// How many.
+    pub count: Option<u64>,
+}
+
+/// Who is told, in the order in which they were named.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hooks(Arc<[Arc<dyn EventHook>]>);
+
+impl Hooks {
+    pub(crate) fn new(hooks: Vec<Arc<dyn EventHook>>) -> Self {
+        Self(hooks.into())
+    }
+
+    /// An event that they will be told of.
+    pub(crate) fn event(&self, kind: EventKind) -> SecurityEvent<'_> {
+        SecurityEvent {
+            hooks: &self.0,
+            ..SecurityEvent::new(kind)
+        }
+    }
+}
+
+/// A security event under construction. It is sent by [`SecurityEvent::emit`]: to the log, and to an engine's hooks if it is one
+/// [of an engine's](crate::engine::Engine::event).
 ///
 /// ```
 /// use jackline::events::{EventKind, SecurityEvent};
@@ -114,26 +213,30 @@ kinds! {
 #[derive(Clone, Debug)]
 #[must_use = "an event is sent by `emit`"]
 pub struct SecurityEvent<'a> {
+    hooks: &'a [Arc<dyn EventHook>],
     kind: EventKind,
     ip: Option<IpAddr>,
     user_agent: Option<String>,
     user_id: Option<&'a str>,
     session: Option<Handle>,
     reason: Option<&'a str>,
+    target: Option<&'a str>,
     path: Option<&'a str>,
     count: Option<u64>,
 }
 
 impl<'a> SecurityEvent<'a> {
-    /// An event of this kind, with nothing else known.
+    /// An event of this kind, with nothing else known, for the log alone.
     pub fn new(kind: EventKind) -> Self {
         Self {
+            hooks: &[],
             kind,
             ip: None,
             user_agent: None,
             user_id: None,
             session: None,
             reason: None,
+            target: None,
             path: None,
             count: None,
         }
@@ -172,6 +275,12 @@ impl<'a> SecurityEvent<'a> {
         self
     }
 
+    /// Whom an administrator's action concerns, who is another than [who did it](SecurityEvent::user_id).
+    pub fn target(mut self, user_id: impl Into<Option<&'a str>>) -> Self {
+        self.target = user_id.into();
+        self
+    }
+
     /// The path of the request, without its query.
     pub fn path(mut self, path: impl Into<Option<&'a str>>) -> Self {
         self.path = path.into();
@@ -199,6 +308,7 @@ impl<'a> SecurityEvent<'a> {
                     user_agent = self.user_agent.as_deref(),
                     session = self.session.as_ref().map(Handle::as_str),
                     reason = self.reason,
+                    target = self.target,
                     path = self.path,
                     count = self.count,
                 )
@@ -209,18 +319,29 @@ impl<'a> SecurityEvent<'a> {
             Level::WARN => send!(Level::WARN),
             _ => send!(Level::INFO),
         }
+        if !self.hooks.is_empty() {
+            self.tell();
+        }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_kind_has_a_name_of_its_own() {
-        let mut names: Vec<_> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), EventKind::ALL.len());
+    fn tell(&self) {
+        let notice = Notice {
+            kind: self.kind,
+            ip: self.ip,
+            user_agent: self.user_agent.as_deref(),
+            user_id: self.user_id,
+            session: self.session.as_ref(),
+            reason: self.reason,
+            target: self.target,
+            path: self.path,
+            count: self.count,
+        };
+        for hook in self.hooks {
+            // What the event says is so, whatever a hook makes of it: a login that was stored must not end in a `500`.
+            let told = catch_unwind(AssertUnwindSafe(|| hook.notice(&notice)));
+            if told.is_err() {
+                tracing::error!(event = self.kind.name(), "a hook panicked");
+            }
+        }
     }
 }

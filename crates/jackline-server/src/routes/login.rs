@@ -124,6 +124,7 @@ async fn attempt(
     let (guessing, now) = (&app.guessing, app.now_ms.moment());
     let trial = guessing.login(&session, headers, username, now).await?;
     let known = app.users.find_id(username).await?;
+    let trial = trial.concerning(known.as_ref().map(UserId::as_str));
     // For a user that is not there the same questions are asked in vain, so that it takes as long.
     let asked = known.clone().unwrap_or_else(UserId::nobody);
     let owner = OwnerId::new(asked.as_str()).map_err(|error| ApiError::Internal(error.into()))?;
@@ -158,7 +159,7 @@ async fn attempt(
         Role::new(user.role.as_str()),
     )?;
     let device = guessing
-        .remember(headers, username, now)
+        .remember(&session, headers, username, now)
         .map_err(ApiError::Internal)?;
     Ok((
         AppendHeaders(device.map(|cookie| (SET_COOKIE, cookie))),

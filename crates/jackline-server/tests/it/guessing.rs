@@ -33,12 +33,14 @@ fn retry_after(answer: &Answer) -> u32 {
         .unwrap()
 }
 
-// Proves: S81
+// Proves: S81, S45
 #[test]
 fn strangers_wait_whether_the_account_exists_or_not_and_its_owner_does_not() {
     let server = strict(&[]).serve();
     let mut owner = stranger(&server, "192.0.2.1");
     assert_eq!(owner.log_in().status, 200);
+    let event = server.wait_for_event("new_device");
+    assert_eq!(event["userId"], "user-1001");
     assert!(owner.cookies.contains_key("device"), "{:?}", owner.cookies);
     for name in ["alice", "nobody"] {
         for guess in 0..3 {
@@ -61,11 +63,21 @@ fn strangers_wait_whether_the_account_exists_or_not_and_its_owner_does_not() {
     }
     // Not even with the right password, or the refusal would be worth asking past.
     assert_eq!(stranger(&server, "198.51.100.9").log_in().seen(), REFUSED);
+    let throttled = server.wait_for_event("account_throttled");
+    assert_eq!(throttled["reason"], "account");
+    assert_eq!(throttled["userId"], "user-1001");
     let event = server.wait_for_event("rate_limited");
     assert_eq!(event["reason"], "account");
+    let throttled = server.wait_for_event("account_throttled");
+    assert_eq!(throttled["userId"], json!(null), "it is nobody's");
 
     assert_eq!(owner.post("/logout", &json!({})).status, 200);
     assert_eq!(owner.log_in().status, 200);
+    server.wait_for_event("login_success");
+    // Told once, and of a device that is known not at all.
+    let (_, told) = server.stop();
+    assert_eq!(told.matches(r#""event":"account_throttled""#).count(), 2);
+    assert_eq!(told.matches(r#""event":"new_device""#).count(), 1);
 }
 
 // Proves: S81

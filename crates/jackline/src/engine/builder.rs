@@ -11,6 +11,7 @@ use super::{Engine, Inner};
 use crate::clock::{Clock, SystemClock};
 use crate::cookie::{CookieForm, CookieSpec, Keyring};
 use crate::csrf::{CsrfKeys, CsrfPolicy, TrustedOrigin};
+use crate::events::{EventHook, Hooks};
 use crate::lifecycle::{Delta, Policy};
 use crate::proxy::TrustedProxies;
 use crate::session::{Context, TimedStore};
@@ -74,6 +75,7 @@ pub struct EngineBuilder {
     clock: Arc<dyn Clock>,
     store_timeout: Duration,
     max_data_bytes: usize,
+    hooks: Vec<Arc<dyn EventHook>>,
 }
 
 impl EngineBuilder {
@@ -91,6 +93,7 @@ impl EngineBuilder {
             clock: Arc::new(SystemClock),
             store_timeout: Duration::from_millis(500),
             max_data_bytes: Delta::DEFAULT_MAX_DATA_BYTES,
+            hooks: Vec::new(),
         }
     }
 
@@ -170,6 +173,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Who is told of security events as they happen. Default: nobody. Called again, it adds another, who is told after the first.
+    #[must_use]
+    pub fn hook(mut self, hook: impl EventHook) -> Self {
+        self.hooks.push(Arc::new(hook));
+        self
+    }
+
     /// The engine.
     ///
     /// # Errors
@@ -210,9 +220,11 @@ impl EngineBuilder {
         }
         let csrf_keys = CsrfKeys::derive(&self.keys.expose())
             .expect("a keyring is never empty, and neither is a signing key");
+        let hooks = Hooks::new(self.hooks);
         Ok(Engine(Arc::new(Inner {
             context: Arc::new(Context {
-                store: TimedStore::new(self.store, self.store_timeout),
+                store: TimedStore::new(self.store, self.store_timeout, hooks.clone()),
+                hooks,
                 policy: self.policy,
                 clock: self.clock,
                 keys: self.keys,

@@ -152,7 +152,7 @@ impl Engine {
         let reading = self.0.read_cookies(incoming.headers);
         let rejected = |reason| {
             request
-                .event(EventKind::SessionRejected)
+                .event(&self.0.context.hooks, EventKind::SessionRejected)
                 .reason(reason)
                 .emit()
         };
@@ -199,8 +199,8 @@ impl Engine {
         }
         let expected = self.expected_origin(incoming);
         let refuse = |rejection: CsrfRejection| {
-            let request = &session.shared().request;
-            request
+            session
+                .shared()
                 .event(EventKind::CsrfFailure)
                 .reason(rejection.reason())
                 .emit();
@@ -246,8 +246,8 @@ impl Engine {
             (None, _) => CsrfRejection::MissingToken,
             _ => CsrfRejection::InvalidToken,
         };
-        let request = &session.shared().request;
-        request
+        session
+            .shared()
             .event(EventKind::CsrfFailure)
             .reason(rejection.reason())
             .emit();
@@ -296,6 +296,12 @@ impl Engine {
         }
     }
 
+    /// An event of which the engine's hooks are told, for what happens outside a session. About one there is
+    /// [`Session::report`](crate::Session::report).
+    pub fn event(&self, kind: EventKind) -> SecurityEvent<'_> {
+        self.0.context.hooks.event(kind)
+    }
+
     /// One page of an owner's sessions, newest login first, and where the next begins. For administrators.
     ///
     /// # Errors
@@ -319,7 +325,7 @@ impl Engine {
     ) -> Result<bool, SessionError> {
         let ended = self.0.context.end_by_handle(owner, handle).await?;
         if ended {
-            SecurityEvent::new(EventKind::SessionsRevoked)
+            self.event(EventKind::SessionsRevoked)
                 .user_id(owner.as_str())
                 .session(handle.clone())
                 .reason("ended_by_administrator")
@@ -338,7 +344,7 @@ impl Engine {
         let context = &self.0.context;
         let now = context.clock.now();
         let count = context.store.end_all(owner, None, now).await?;
-        SecurityEvent::new(EventKind::SessionsRevoked)
+        self.event(EventKind::SessionsRevoked)
             .user_id(owner.as_str())
             .reason(reason)
             .count(count)

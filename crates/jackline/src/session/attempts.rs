@@ -152,14 +152,21 @@ const FAILED: &str = "failed";
 const ROUNDS: u32 = 8;
 
 /// An attempt that has been let through and counts as failed.
+///
+/// If it is the one that used up what was free, and is dropped without having succeeded, then that is an event: `account_throttled`.
 #[must_use = "an attempt counts as failed until it is said to have succeeded"]
 pub struct Attempt {
-    context: Arc<Context>,
+    shared: Arc<Shared>,
     counted: Vec<Counted>,
+    user_id: Option<String>,
 }
 
 struct Counted {
     key: SessionKey,
+    /// What kind of subject it was counted for.
+    subject: &'static str,
+    /// Whether the next has to wait, and did not have to until now.
+    last_free: bool,
     /// Whether one success makes up for all that failed. Not for a network: whoever attacks from there may have an account too.
     forgets: bool,
 }
@@ -170,15 +177,36 @@ impl fmt::Debug for Attempt {
     }
 }
 
+impl Drop for Attempt {
+    /// Here, and not when the first is refused: of many at once on many instances, one used up what was free.
+    fn drop(&mut self) {
+        for counted in self.counted.iter().filter(|counted| counted.last_free) {
+            let concerned = self.user_id.as_deref().filter(|_| counted.forgets);
+            self.shared
+                .event(EventKind::AccountThrottled)
+                .user_id(concerned)
+                .reason(counted.subject)
+                .emit();
+        }
+    }
+}
+
 impl Attempt {
+    /// Whose account it is, for the event that it may become. Hand in their identifier if the account exists, never what was typed.
+    pub fn concerning<'a>(mut self, user_id: impl Into<Option<&'a str>>) -> Self {
+        self.user_id = user_id.into().map(str::to_owned);
+        self
+    }
+
     /// What was attempted succeeded: nothing that failed before counts any more against the account or the device, and this one not
     /// against the network.
     ///
     /// # Errors
     /// [`SessionError::Unavailable`]; then it counts as failed.
-    pub async fn succeeded(self) -> Result<(), SessionError> {
-        let (context, now) = (&self.context, self.context.clock.now());
-        for Counted { key, forgets } in &self.counted {
+    pub async fn succeeded(mut self) -> Result<(), SessionError> {
+        let context = &self.shared.context;
+        let now = context.clock.now();
+        for Counted { key, forgets, .. } in &self.counted {
             if *forgets {
                 // Not ended: of many at once each would begin a counter anew.
                 context
@@ -188,6 +216,7 @@ impl Attempt {
                 context.take_back(key, now).await?;
             }
         }
+        self.counted.clear();
         Ok(())
     }
 
@@ -195,19 +224,20 @@ impl Attempt {
     ///
     /// # Errors
     /// As [`Attempt::succeeded`].
-    pub async fn not_judged(self) -> Result<(), SessionError> {
+    pub async fn not_judged(mut self) -> Result<(), SessionError> {
+        let context = &self.shared.context;
         for Counted { key, .. } in &self.counted {
-            self.context
-                .take_back(key, self.context.clock.now())
-                .await?;
+            context.take_back(key, context.clock.now()).await?;
         }
+        self.counted.clear();
         Ok(())
     }
 }
 
 /// What became of a count.
 enum Counting {
-    Counted,
+    /// `last_free`: the next has to wait, and this is the first of which that is so.
+    Counted { last_free: bool },
     /// The next one may try in so long.
     Waits(Duration),
 }
@@ -252,13 +282,14 @@ impl Session {
 
 impl Shared {
     async fn attempt(
-        &self,
+        self: &Arc<Self>,
         subjects: &[(Subject<'_>, Allowance)],
     ) -> Result<Attempt, SessionError> {
         let context = &self.context;
         let mut attempt = Attempt {
-            context: Arc::clone(context),
+            shared: Arc::clone(self),
             counted: Vec::with_capacity(subjects.len()),
+            user_id: None,
         };
         for (subject, allowance) in subjects {
             let Some(text) = subject.text(self.request.ip) else {
@@ -266,12 +297,14 @@ impl Shared {
             };
             let key = context.counter_of(subject.name(), &text);
             match context.count(&key, allowance).await? {
-                Counting::Counted => attempt.counted.push(Counted {
+                Counting::Counted { last_free } => attempt.counted.push(Counted {
                     key,
+                    subject: subject.name(),
+                    last_free,
                     forgets: !matches!(subject, Subject::Network),
                 }),
                 Counting::Waits(wait) => {
-                    let event = self.request.event(EventKind::RateLimited);
+                    let event = self.event(EventKind::RateLimited);
                     event.reason(subject.name()).emit();
                     return Err(SessionError::TooManyAttempts(wait));
                 }
@@ -293,6 +326,11 @@ impl Context {
         key: &SessionKey,
         allowance: &Allowance,
     ) -> Result<Counting, SessionError> {
+        // Where nothing is free, the first is let through all the same.
+        let used_up = i64::from(allowance.free).max(1);
+        let counted = |count| Counting::Counted {
+            last_free: count == used_up,
+        };
         for _ in 0..ROUNDS {
             let now = self.clock.now();
             let record = match self.store.load(key, NO_RENEWAL, now).await? {
@@ -304,7 +342,7 @@ impl Context {
                 Loaded::Absent | Loaded::Trace(_) => {
                     let first = allowance.first_record(now);
                     if self.store.create_unless_there(key, &first).await? {
-                        return Ok(Counting::Counted);
+                        return Ok(counted(1));
                     }
                     continue;
                 }
@@ -324,13 +362,13 @@ impl Context {
             }
             match self.store.commit(key, &delta, now).await {
                 Ok(Committed::Applied { counters }) => {
-                    let counted = counters.last().copied().unwrap_or(i64::MAX);
-                    if !free || counted <= i64::from(allowance.free) {
-                        return Ok(Counting::Counted);
+                    let count = counters.last().copied().unwrap_or(i64::MAX);
+                    if !free || count <= i64::from(allowance.free) {
+                        return Ok(counted(count));
                     }
                     // Others were faster, and this one is one too many. It has not been let through and does not count.
                     self.take_back(key, now).await?;
-                    return Ok(Counting::Waits(allowance.wait_after(counted - 1)));
+                    return Ok(Counting::Waits(allowance.wait_after(count - 1)));
                 }
                 Ok(Committed::Gone) | Err(SessionError::Refused(DeltaError::Outdated)) => {}
                 Err(error) => return Err(error),

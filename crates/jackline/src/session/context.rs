@@ -8,7 +8,7 @@ use super::SessionError;
 use crate::clock::Clock;
 use crate::cookie::{CookieForm, Keyring};
 use crate::csrf::CsrfKeys;
-use crate::events::{EventKind, SecurityEvent};
+use crate::events::{EventKind, Hooks};
 use crate::lifecycle::{Delta, OwnerId, Policy, Record, UnixMs};
 use crate::store::{
     Admission, Admitted, Committed, CorruptRecord, ENCRYPTED_MEMBER, Ended, Epoch, Listed, Loaded,
@@ -20,6 +20,8 @@ use crate::token::{Bucket, SessionKey, SessionToken};
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) store: TimedStore,
+    /// Who is told of events.
+    pub(crate) hooks: Hooks,
     pub(crate) policy: Policy,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Keyring,
@@ -95,15 +97,17 @@ pub(crate) struct TimedStore {
     available: AtomicBool,
     /// How often this process has ended sessions or put others in their place.
     endings: AtomicU64,
+    hooks: Hooks,
 }
 
 impl TimedStore {
-    pub(crate) fn new(store: Arc<dyn Store>, timeout: Duration) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, timeout: Duration, hooks: Hooks) -> Self {
         Self {
             store,
             timeout,
             available: AtomicBool::new(true),
             endings: AtomicU64::new(0),
+            hooks,
         }
     }
 
@@ -283,7 +287,8 @@ impl TimedStore {
             }
             Ok(Err(StoreError::Corrupt(error))) => {
                 tracing::error!(store = self.name(), operation, %error, "the session store answered nonsense");
-                SecurityEvent::new(EventKind::StoreCorrupt)
+                self.hooks
+                    .event(EventKind::StoreCorrupt)
                     .reason(operation)
                     .emit();
                 return Err(SessionError::Unavailable);
@@ -302,7 +307,8 @@ impl TimedStore {
             "the session store is not available"
         );
         if self.available.swap(false, Ordering::Relaxed) {
-            SecurityEvent::new(EventKind::StoreUnavailable)
+            self.hooks
+                .event(EventKind::StoreUnavailable)
                 .reason(operation)
                 .emit();
         }
@@ -313,7 +319,7 @@ impl TimedStore {
         // Read first: a store that is well is the common case, and a write would move the cache line between cores.
         if !self.available.load(Ordering::Relaxed) && !self.available.swap(true, Ordering::Relaxed)
         {
-            SecurityEvent::new(EventKind::StoreRecovered).emit();
+            self.hooks.event(EventKind::StoreRecovered).emit();
         }
     }
 }

@@ -296,7 +296,7 @@ impl Shared {
                 carry: carry.then_some(&state.delta),
             }),
         };
-        let event = |kind| self.request.event(kind).user_id(owner.as_str());
+        let event = |kind| self.event(kind).user_id(owner.as_str());
         match context.store.admit(&admission, now).await? {
             Admitted::Done { pruned } => {
                 for pruned in pruned {
@@ -306,6 +306,9 @@ impl Shared {
                         .emit();
                 }
                 event(EventKind::LoginSuccess).session(key.handle()).emit();
+                if state.new_device {
+                    event(EventKind::NewDevice).session(key.handle()).emit();
+                }
                 // With no session to replace, one was created; else it got a new token.
                 let kind = match came_with {
                     None => EventKind::SessionCreated,
@@ -414,8 +417,7 @@ impl Shared {
             return Err(SessionError::Ended);
         }
         let event = |kind| {
-            self.request
-                .event(kind)
+            self.event(kind)
                 .user_id(came_with.owner().map(OwnerId::as_str))
                 .session(key.handle())
         };
@@ -477,8 +479,7 @@ impl Shared {
                 .await?;
             return Err(error);
         }
-        self.request
-            .event(EventKind::SessionCreated)
+        self.event(EventKind::SessionCreated)
             .session(token.key().handle())
             .emit();
         outcome.cookie = CookieChange::Set(token, state.record.clocks.idle);
@@ -529,7 +530,7 @@ async fn end_by_owner(
     let ended = context.store.end(key, owner, trace, now).await?;
     if let (Ended::Removed, Some(owner)) = (ended, owner) {
         request
-            .event(EventKind::Logout)
+            .event(&context.hooks, EventKind::Logout)
             .user_id(owner.as_str())
             .session(key.handle())
             .emit();

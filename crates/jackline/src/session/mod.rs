@@ -34,7 +34,7 @@ pub(crate) use context::{Context, TimedStore};
 pub(crate) use finish::{CookieChange, Outcome};
 
 use crate::csrf::CsrfToken;
-use crate::events::{EventKind, SecurityEvent};
+use crate::events::{EventKind, Hooks, SecurityEvent};
 use crate::lifecycle::{
     Decision, Delta, EndReason, Identity, Meta, OwnerId, Record, Role, UnixMs, decide,
     step_up_is_fresh,
@@ -99,8 +99,10 @@ impl RequestInfo {
         }
     }
 
-    pub(crate) fn event(&self, kind: EventKind) -> SecurityEvent<'_> {
-        SecurityEvent::new(kind)
+    /// An event about this request, of which the engine's hooks are told.
+    pub(crate) fn event<'a>(&'a self, hooks: &'a Hooks, kind: EventKind) -> SecurityEvent<'a> {
+        hooks
+            .event(kind)
             .ip(self.ip)
             .user_agent(self.user_agent.as_ref())
             .path(self.uri.path())
@@ -332,7 +334,6 @@ impl Session {
             return Ok(identity);
         }
         self.0
-            .request
             .event(EventKind::StepUpRequired)
             .user_id(identity.id.as_str())
             .session(handle)
@@ -460,46 +461,55 @@ impl Session {
     /// Reports that somebody failed to log in. Hand in their identifier if the account exists, never what was typed.
     pub fn report_login_failure(&self, user_id: Option<&str>, reason: &str) {
         self.0
-            .request
             .event(EventKind::LoginFailure)
             .user_id(user_id)
             .reason(reason)
             .emit();
     }
 
+    /// Notes that the login which this request stages comes from a device that the account is not known on. It is an event,
+    /// `new_device`, once the login is stored, and not if it is refused.
+    ///
+    /// What a known device is, the caller says: [`DeviceCookie`](crate::cookie::DeviceCookie) tells.
+    pub fn note_new_device(&self) {
+        self.0.lock().new_device = true;
+    }
+
     /// Reports that the owner failed to prove again who they are.
     pub fn report_step_up_failure(&self, reason: &str) {
-        let (identity, handle) = {
-            let state = self.0.lock();
-            (state.record.meta.identity.clone(), state.handle())
-        };
-        let user_id = identity.as_ref().map(|identity| identity.id.as_str());
-        self.0
-            .request
-            .event(EventKind::StepUpFailure)
-            .user_id(user_id)
-            .session(handle)
-            .reason(reason)
-            .emit();
+        self.report_with(EventKind::StepUpFailure, |event| {
+            event.reason(reason).emit()
+        });
+    }
+
+    /// Reports that whoever is logged in has used an administrator's rights: for what, in a word, and on whom.
+    pub fn report_admin_action(&self, action: &str, target: &str) {
+        self.report_with(EventKind::AdminAction, |event| {
+            event.reason(action).target(target).emit();
+        });
     }
 
     /// Sends an event about this session and request.
     pub fn report(&self, kind: EventKind) {
+        self.report_with(kind, |event| event.emit());
+    }
+
+    fn report_with(&self, kind: EventKind, emit: impl FnOnce(SecurityEvent<'_>)) {
         let (identity, handle) = {
             let state = self.0.lock();
             (state.record.meta.identity.clone(), state.handle())
         };
         let user_id = identity.as_ref().map(|identity| identity.id.as_str());
-        self.0
-            .request
-            .event(kind)
-            .user_id(user_id)
-            .session(handle)
-            .emit();
+        emit(self.0.event(kind).user_id(user_id).session(handle));
     }
 }
 
 impl Shared {
+    /// An event about this request.
+    pub(crate) fn event(&self, kind: EventKind) -> SecurityEvent<'_> {
+        self.request.event(&self.context.hooks, kind)
+    }
+
     fn lock(&self) -> Locked<'_> {
         self.state.lock()
     }
@@ -587,8 +597,7 @@ impl Shared {
         let visitor =
             || Record::visitor(&context.policy, self.request.origin(), now).standing_in_for(key);
         let rejected = |reason| {
-            self.request
-                .event(EventKind::SessionRejected)
+            self.event(EventKind::SessionRejected)
                 .session(key.handle())
                 .reason(reason)
                 .emit();
@@ -631,8 +640,7 @@ impl Shared {
             Decision::Keep | Decision::Renew => {}
         }
         if renewed {
-            self.request
-                .event(EventKind::SessionRenewed)
+            self.event(EventKind::SessionRenewed)
                 .user_id(record.owner().map(OwnerId::as_str))
                 .session(key.handle())
                 .emit();
@@ -677,15 +685,13 @@ impl Shared {
                 EndReason::Idle => EventKind::IdleTimeout,
                 EndReason::Absolute => EventKind::AbsoluteTimeout,
             };
-            self.request
-                .event(kind)
+            self.event(kind)
                 .user_id(user_id)
                 .session(key.handle())
                 .reason(reason.as_str())
                 .emit();
         }
-        self.request
-            .event(EventKind::UseAfterExpire)
+        self.event(EventKind::UseAfterExpire)
             .user_id(user_id)
             .session(key.handle())
             .reason(reason.as_str())
@@ -713,8 +719,7 @@ impl Shared {
             (true, false) => "agent",
             _ => "network",
         };
-        self.request
-            .event(EventKind::BindingChanged)
+        self.event(EventKind::BindingChanged)
             .user_id(state.record.owner().map(OwnerId::as_str))
             .session(state.handle())
             .reason(reason)

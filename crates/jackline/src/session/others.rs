@@ -120,7 +120,6 @@ impl Session {
         let ended = self.0.context.end_by_handle(&identity.id, handle).await?;
         if ended {
             self.0
-                .request
                 .event(EventKind::SessionsRevoked)
                 .user_id(identity.id.as_str())
                 .session(handle.clone())
@@ -172,7 +171,6 @@ impl Session {
             .end_all(&identity.id, current.as_ref(), now)
             .await?;
         self.0
-            .request
             .event(EventKind::SessionsRevoked)
             .user_id(identity.id.as_str())
             .session(handle)

@@ -90,6 +90,8 @@ pub(super) struct State {
     pub(super) recent: bool,
     /// The response holds a CSRF token.
     pub(super) shows_csrf_token: bool,
+    /// The login that is staged comes from a device that its account is not known on.
+    pub(super) new_device: bool,
     /// The session ended elsewhere while this request was under way, and what it wrote is lost.
     pub(super) lost: bool,
 }
@@ -112,6 +114,7 @@ impl State {
             forget_cookie: false,
             recent: false,
             shows_csrf_token: false,
+            new_device: false,
             lost: false,
         }
     }

@@ -16,6 +16,7 @@ use jackline::{Session, SessionError};
 
 use testkit::redis::RedisServer;
 
+use crate::events::Heard;
 use crate::site::{HOUR, Log, MINUTE, SECOND, keys};
 use crate::{store_contract, store_encrypted, store_express, store_postgres, store_redis};
 
@@ -28,19 +29,26 @@ const THREE: Allowance = Allowance::new(3);
 struct Service {
     engine: Engine,
     clock: ManualClock,
+    heard: Heard,
 }
 
 impl Service {
     fn new(store: Arc<dyn Store>) -> Self {
         // Engines store by their own clock, and a store may reclaim by its own.
         let clock = ManualClock::new(SystemClock.now());
+        let heard = Heard::default();
         let engine = Engine::builder_with(store, keys())
             .environment(Environment::Development)
             .clock(clock.clone())
+            .hook(heard.clone())
             .store_timeout(Duration::from_secs(20))
             .build()
             .unwrap();
-        Self { engine, clock }
+        Self {
+            engine,
+            clock,
+            heard,
+        }
     }
 
     async fn session(&self, address: &str) -> Session {
@@ -87,6 +95,13 @@ impl Service {
                 Err(error) => return (failed, wait(&error)),
             }
         }
+    }
+
+    /// What a hook was told of throttling since it was last asked.
+    fn throttled(&self) -> Vec<String> {
+        let mut told = self.heard.take();
+        told.retain(|event| event.starts_with("account_throttled"));
+        told
     }
 
     /// How many of these at once are let through.
@@ -211,6 +226,58 @@ async fn accounts_devices_and_networks_are_counted_apart_and_the_first_that_refu
     );
 }
 
+// Proves: S45, S81, J6
+#[tokio::test]
+async fn that_an_account_is_throttled_is_told_once_by_the_attempt_that_used_up_what_was_free() {
+    let service = in_memory();
+    let log = Log::start();
+    let known = |attempt: Attempt| drop(attempt.concerning("id-of-alice"));
+    for _ in 0..2 {
+        known(service.attempt(ALICE, THREE).await.unwrap());
+    }
+    // The third is free, and its password is right.
+    let attempt = service.attempt(ALICE, THREE).await.unwrap();
+    attempt.succeeded().await.unwrap();
+    assert_eq!(service.throttled(), [""; 0]);
+    for _ in 0..3 {
+        assert_eq!(service.throttled(), [""; 0]);
+        known(service.attempt(ALICE, THREE).await.unwrap());
+    }
+    assert_eq!(service.throttled(), ["account_throttled/account"]);
+    let event = log.security_events().pop().unwrap();
+    assert_eq!(event["user_id"], "id-of-alice");
+    assert_eq!(event["ip"], HERE);
+    for _ in 0..5 {
+        let refused = service.attempt(ALICE, THREE).await.unwrap_err();
+        service.clock.advance(wait(&refused));
+        known(service.attempt(ALICE, THREE).await.unwrap());
+    }
+    assert_eq!(
+        service.throttled(),
+        [""; 0],
+        "it goes on, and that is known"
+    );
+    // Forgotten, and begun again.
+    service.clock.advance(24 * HOUR);
+    service.exhaust(ALICE, THREE).await;
+    assert_eq!(service.throttled(), ["account_throttled/account"]);
+    // A network is nobody's, whichever account was asked for last.
+    for _ in 0..3 {
+        known(service.attempt(Subject::Network, THREE).await.unwrap());
+    }
+    assert_eq!(service.throttled(), ["account_throttled/network"]);
+    assert_eq!(log.security_events().pop().unwrap().get("user_id"), None);
+    // Where nothing is free the first is let through, and the next waits.
+    let device = Subject::Device("of bob");
+    assert_eq!(service.exhaust(device, Allowance::new(0)).await.0, 1);
+    assert_eq!(service.throttled(), ["account_throttled/device"]);
+    // What was not judged has not failed.
+    let carol = Subject::Account("carol");
+    let attempt = service.attempt(carol, Allowance::new(1)).await.unwrap();
+    attempt.not_judged().await.unwrap();
+    assert_eq!(service.throttled(), [""; 0]);
+}
+
 // Proves: S81
 #[tokio::test]
 async fn what_was_not_judged_does_not_count() {
@@ -306,7 +373,7 @@ async fn stuffing_from_500_networks_gets_through_to_few_guesses() {
             }
             Err(error) => {
                 wait(&error);
-                let by_network = log.events() == ["rate_limited/network"];
+                let by_network = log.events().contains(&"rate_limited/network".to_owned());
                 refused[usize::from(by_network)] += 1;
             }
         }
@@ -335,6 +402,7 @@ async fn counts_exactly(store: Arc<dyn Store>) {
     let allowance = Allowance::new(5).first_wait(MINUTE);
     assert_eq!(service.at_once(40, allowance).await, 5);
     assert_eq!(service.at_once(10, allowance).await, 0);
+    assert_eq!(service.throttled(), ["account_throttled/account"]);
     service.clock.advance(MINUTE);
     assert_eq!(service.at_once(40, allowance).await, 1);
     service.clock.advance(MINUTE);
@@ -346,7 +414,9 @@ async fn counts_exactly(store: Arc<dyn Store>) {
     service.clock.advance(MINUTE);
     let attempt = service.attempt(ALICE, allowance).await.unwrap();
     attempt.succeeded().await.unwrap();
+    assert_eq!(service.throttled(), [""; 0], "it was throttled already");
     assert_eq!(service.at_once(40, allowance).await, 5);
+    assert_eq!(service.throttled(), ["account_throttled/account"]);
 }
 
 async fn beside_express() -> (Arc<dyn Store>, RedisServer) {

@@ -1,18 +1,22 @@
 //! Security events: each transition exactly one, and no secret in them or in anything else that is logged.
 
+use std::sync::{Arc, Mutex};
+
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::header::COOKIE;
 use http::{HeaderMap, Method, StatusCode};
 use jackline::cookie::{Keyring, SigningKey};
 use jackline::csrf::CsrfKeys;
 use jackline::engine::{Engine, Environment, Incoming};
+use jackline::events::{EventHook, EventKind, Notice};
+use jackline::lifecycle::Role;
 use jackline::store::LOGGED_OUT_KEPT;
 use jackline::store::memory::MemoryStore;
 use jackline::token::{Bucket, SessionToken};
 use jackline::{LazySession, Session, SessionError};
 
-use crate::site::{HOUR, Log, SECRET, STEP, Site, owner};
+use crate::site::{ABSOLUTE, HOUR, Log, SECRET, STEP, Site, owner};
 
 // Proves: S71, S72, T11.1
 #[tokio::test]
@@ -70,6 +74,183 @@ async fn an_event_says_who_where_and_what() {
     assert!(event["user_agent"].contains("Firefox"));
     assert_eq!(event["session"], handle.as_str().unwrap());
     assert_eq!(event["path"], "/logout", "without its query");
+}
+
+/// A hook that remembers what it was told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl EventHook for Heard {
+    fn notice(&self, event: &Notice<'_>) {
+        let mut said = event.kind.name().to_owned();
+        if let Some(reason) = event.reason {
+            said = format!("{said}/{reason}");
+        }
+        self.0.lock().unwrap().push(said);
+    }
+}
+
+impl Heard {
+    /// What it was told since this was last asked.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// A hook that is broken.
+#[derive(Debug)]
+struct Broken;
+
+impl EventHook for Broken {
+    fn notice(&self, _: &Notice<'_>) {
+        panic!("a hook that panics");
+    }
+}
+
+// Proves: S45
+#[tokio::test]
+async fn a_hook_is_told_of_everything_that_the_log_is_told_of_whoever_else_panics() {
+    let heard = Heard::default();
+    let site = Site::with(|engine| engine.hook(Broken).hook(heard.clone()));
+    let log = Log::start();
+    let mut alice = site.browser();
+    alice.get("/csrf").await;
+    assert_eq!(alice.log_in("alice").await.status, 200);
+    alice.submit("/rotate").await;
+    alice.submit("/step-up").await;
+    alice.submit_with("/set?a=1", "guess").await;
+    alice.plant("nonsense");
+    alice.get("/").await;
+    site.spy.fail_all(true);
+    let mut bob = site.browser();
+    assert_eq!(bob.post("/login?user=bob").await.status, 503);
+    site.spy.fail_all(false);
+    bob.log_in("bob").await;
+    let mut elsewhere = bob.thief();
+    elsewhere.address = "198.51.100.1".parse().unwrap();
+    elsewhere.get("/sensitive").await;
+    let stale = bob.cookie().unwrap();
+    site.wait(ABSOLUTE);
+    bob.get("/me").await;
+    bob.plant(&stale);
+    bob.log_in("bob").await;
+    bob.post("/logout").await;
+    site.engine.end_all(&owner("bob"), "test").await.unwrap();
+    site.engine.event(EventKind::Startup).emit();
+
+    let told = heard.take();
+    assert_eq!(told, log.events());
+    for kind in [
+        "session_created",
+        "login_success",
+        "session_regenerated/step_up",
+        "csrf_failure/invalid_token",
+        "session_rejected/malformed",
+        "store_unavailable/epoch",
+        "store_recovered",
+        "session_binding_changed/network",
+        "reauth_required",
+        "absolute_timeout/absolute",
+        "session_use_after_expire/absolute",
+        "sessions_revoked/test",
+        "logout",
+        "startup",
+    ] {
+        assert!(told.iter().any(|told| told == kind), "{kind} in {told:?}");
+    }
+}
+
+/// A hook that keeps what one kind of event said.
+#[derive(Clone, Debug, Default)]
+struct Kept(Arc<Mutex<Vec<[Option<String>; 6]>>>);
+
+impl EventHook for Kept {
+    fn notice(&self, event: &Notice<'_>) {
+        if event.kind == EventKind::AdminAction {
+            self.0.lock().unwrap().push([
+                event.ip.map(|ip| ip.to_string()),
+                event.user_agent.map(str::to_owned),
+                event.user_id.map(str::to_owned),
+                event.session.map(ToString::to_string),
+                event.target.map(str::to_owned),
+                event.path.map(str::to_owned),
+            ]);
+        }
+    }
+}
+
+// Proves: S45, S69, J6
+#[tokio::test]
+async fn a_hook_learns_who_where_and_what_and_so_does_the_log() {
+    let kept = Kept::default();
+    let routes = Router::new().route(
+        "/disable",
+        get(|session: Session| async move {
+            session.require_role(&Role::admin())?;
+            session.report_admin_action("user_disabled", "id-of-bob");
+            Ok::<_, SessionError>("done")
+        }),
+    );
+    let site = Site::with_routes(|engine| engine.hook(kept.clone()), routes);
+    let mut admin = site.browser();
+    admin.post("/login?user=root&role=admin").await;
+    let handle = admin.get("/sessions").await.json()[0]["handle"].clone();
+    let log = Log::start();
+    admin.get("/disable?token=secret").await;
+    let kept = kept.0.lock().unwrap().clone();
+    let text = |text: &str| Some(text.to_owned());
+    let [ip, agent, user, session, target, path] = &kept[0];
+    assert_eq!(*ip, text("203.0.113.9"));
+    assert!(agent.as_ref().unwrap().contains("Firefox"));
+    assert_eq!(*user, text("id-of-root"));
+    assert_eq!(*session, text(handle.as_str().unwrap()));
+    assert_eq!(*target, text("id-of-bob"));
+    assert_eq!(*path, text("/disable"), "without its query");
+    let event = &log.security_events()[0];
+    assert_eq!(event["owasp"], "authz_admin");
+    assert_eq!(event["reason"], "user_disabled");
+    assert_eq!(event["target"], "id-of-bob");
+}
+
+// Proves: S45
+#[tokio::test]
+async fn a_login_from_a_new_device_is_told_of_once_it_is_stored_and_not_if_it_is_refused() {
+    async fn log_in(session: Session) -> Result<&'static str, SessionError> {
+        let attempt = session.begin_login(&owner("alice")).await?;
+        session.log_in(attempt, "alice", Role::user())?;
+        session.note_new_device();
+        Ok("welcome")
+    }
+    let heard = Heard::default();
+    let site = Site::with_routes(
+        |engine| engine.hook(heard.clone()),
+        Router::new().route("/new-device", post(log_in)).route(
+            "/too-late",
+            get(|session: Session| async move {
+                let attempt = session.begin_login(&owner("alice")).await?;
+                session.log_in(attempt, "alice", Role::user())?;
+                session.note_new_device();
+                // Everything of hers is revoked while this login is under way.
+                session.require_recent_authentication()?;
+                session.end_others().await?;
+                Ok::<_, SessionError>("welcome")
+            }),
+        ),
+    );
+    let mut alice = site.browser();
+    assert_eq!(alice.get("/too-late").await.status, 401);
+    let told = heard.take();
+    assert!(told.contains(&"login_revoked".to_owned()), "{told:?}");
+    assert!(!told.contains(&"new_device".to_owned()), "{told:?}");
+    let token = alice.csrf_token().await;
+    heard.take();
+    assert_eq!(alice.submit_with("/new-device", &token).await.status, 200);
+    assert_eq!(
+        heard.take(),
+        ["login_success", "new_device", "session_regenerated/login"]
+    );
+    alice.log_in("alice").await;
+    assert!(!heard.take().contains(&"new_device".to_owned()));
 }
 
 // Proves: S75, S2
