@@ -41,7 +41,17 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
     Tool {
         binary: "npm",
         package: "npm",
-        why: "that Express's packages come with it, as their lockfiles say",
+        why: "that Express's packages come with it, and what looks for barriers on pages, as their lockfiles say",
+    },
+    Tool {
+        binary: "chromium",
+        package: "chromium",
+        why: "pages are tested in a real browser",
+    },
+    Tool {
+        binary: "chromedriver",
+        package: "chromium-driver",
+        why: "that browser is told by it what to do",
     },
     Tool {
         binary: "kill",
