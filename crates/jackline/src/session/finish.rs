@@ -366,8 +366,7 @@ impl Shared {
         }
         let awaits = state.record.meta.awaits.as_ref();
         let event = |kind| {
-            self.request
-                .event(kind)
+            self.event(kind)
                 .user_id(awaits.map(|login| login.owner.as_str()))
                 .session(key.handle())
         };
