@@ -80,6 +80,30 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
     },
 ];
 
+/// What takes pictures of pages.
+pub(crate) const FOR_PAGES: &[Tool] = &[
+    Tool {
+        binary: "chromium",
+        package: "chromium",
+        why: "it shows the pages",
+    },
+    Tool {
+        binary: "chromedriver",
+        package: "chromium-driver",
+        why: "that browser is told by it what to do",
+    },
+    Tool {
+        binary: "node",
+        package: "nodejs",
+        why: "npm runs on it",
+    },
+    Tool {
+        binary: "npm",
+        package: "npm",
+        why: "what looks for barriers on pages comes with it",
+    },
+];
+
 /// What builds the fuzz targets.
 pub(crate) const FOR_FUZZING: &[Tool] = &[Tool {
     binary: "g++",

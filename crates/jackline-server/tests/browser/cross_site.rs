@@ -117,7 +117,7 @@ fn scripts_of_other_origins_change_nothing_and_read_nothing() {
         }
         // Nor as a frame.
         browser.open(&format!("{page}framed"));
-        assert_eq!(browser.wait_for_violations(), 1, "{page}");
+        assert!(browser.wait_for_violations() > 0, "{page}");
         let after = (browser.cookie("sid").value, who(&browser, &program));
         assert_eq!(after, before, "{page}");
     }

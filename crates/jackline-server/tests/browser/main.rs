@@ -5,8 +5,14 @@
 
 mod cookies;
 mod cross_site;
+mod devices;
 mod instrument;
+mod keyboard;
+mod person;
+mod proofs;
+mod sign_in;
 mod stranger;
+mod tour;
 
 use serde_json::{Value, json};
 use testkit::browser::{PASSWORD, Site as _};

@@ -97,6 +97,11 @@ impl Chromium {
         found.remove(0)
     }
 
+    /// Loses a cookie of the site that is shown, as when its time has come.
+    pub fn forget_cookie(&self, name: &str) {
+        self.untell(&format!("/cookie/{name}"));
+    }
+
     /// What the console has said since it was asked last, without the statuses of answers.
     #[must_use]
     pub fn console(&self) -> Vec<Message> {

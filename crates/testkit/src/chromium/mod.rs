@@ -142,6 +142,12 @@ impl Chromium {
             .post(&format!("{}{command}", self.session), body)
     }
 
+    fn untell(&self, what: &str) {
+        self.driver
+            .delete(&format!("{}{what}", self.session))
+            .unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
+    }
+
     fn ask(&self, what: &str) -> Value {
         self.driver
             .get(&format!("{}{what}", self.session))

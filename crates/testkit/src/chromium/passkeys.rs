@@ -51,10 +51,6 @@ impl Authenticator<'_> {
 
     /// Takes it out, as when a key is pulled.
     pub fn remove(self) {
-        let path = format!("{}{}", self.browser.session, self.path);
-        self.browser
-            .driver
-            .delete(&path)
-            .unwrap_or_else(|refusal| panic!("{path}: {refusal}"));
+        self.browser.untell(&self.path);
     }
 }
