@@ -6,6 +6,7 @@ mod ci;
 mod coverage;
 mod deny;
 mod fuzz;
+mod pages;
 mod run;
 mod test;
 mod tools;
@@ -39,6 +40,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Take a picture of every page, to docs/pages/
+    Pages,
     /// Measure Jackline beside its floors and its peers; takes minutes, and writes docs/performance.md
     Bench {
         /// Two minutes, for a first look
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Chore::Test { args } => test::run(&args),
         Chore::Ci => ci::run(),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Chore::Pages => pages::run(),
         Chore::Coverage { check: false } => coverage::write(),
         Chore::Coverage { check: true } => coverage::check(),
         Chore::Instructions { renew } => bench::instructions::run(renew),

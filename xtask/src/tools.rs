@@ -41,7 +41,17 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
     Tool {
         binary: "npm",
         package: "npm",
-        why: "that Express's packages come with it, as their lockfiles say",
+        why: "that Express's packages come with it, and what looks for barriers on pages, as their lockfiles say",
+    },
+    Tool {
+        binary: "chromium",
+        package: "chromium",
+        why: "pages are tested in a real browser",
+    },
+    Tool {
+        binary: "chromedriver",
+        package: "chromium-driver",
+        why: "that browser is told by it what to do",
     },
     Tool {
         binary: "kill",
@@ -67,6 +77,30 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         binary: "curl",
         package: "curl",
         why: "the documented commands are tested word for word",
+    },
+];
+
+/// What takes pictures of pages.
+pub(crate) const FOR_PAGES: &[Tool] = &[
+    Tool {
+        binary: "chromium",
+        package: "chromium",
+        why: "it shows the pages",
+    },
+    Tool {
+        binary: "chromedriver",
+        package: "chromium-driver",
+        why: "that browser is told by it what to do",
+    },
+    Tool {
+        binary: "node",
+        package: "nodejs",
+        why: "npm runs on it",
+    },
+    Tool {
+        binary: "npm",
+        package: "npm",
+        why: "what looks for barriers on pages comes with it",
     },
 ];
 

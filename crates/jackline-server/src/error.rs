@@ -1,10 +1,12 @@
 //! The one table from what went wrong to what a client is told: a status, and `{"error":"…"}`. What is inside stays in the
 //! log.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use askama::Template;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jackline::SessionError;
 
+use crate::pages::{ErrorText, page};
 use crate::passwords::HashingError;
 use crate::users::UsersError;
 
@@ -20,6 +22,9 @@ pub enum ApiError {
     /// There is no such thing, or not for this user.
     #[error("Not found")]
     NotFound,
+    /// The path has a form for people, and for programs no such method.
+    #[error("Method not allowed")]
+    PageOnly,
     /// The path is known and the method is not.
     #[error("Method not allowed")]
     MethodNotAllowed,
@@ -53,12 +58,12 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::PageOnly | Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -73,6 +78,7 @@ impl ApiError {
     fn retry_after_secs(&self) -> Option<u32> {
         match self {
             Self::TooManyRequests | Self::Users(_) | Self::Stopping => Some(1),
+            Self::Session(error) => error.retry_after_secs(),
             _ => None,
         }
     }
@@ -106,13 +112,29 @@ impl IntoResponse for ApiError {
             }
             _ => {}
         }
-        let body = axum::Json(serde_json::json!({ "error": self.to_string() }));
+        let said = self.to_string();
+        let body = axum::Json(serde_json::json!({ "error": said }));
         let mut response = (self.status(), body).into_response();
-        if let Some(seconds) = self.retry_after_secs() {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
+        self.add_headers(response.headers_mut());
+        response.extensions_mut().insert(ErrorText(said));
         response
+    }
+}
+
+impl ApiError {
+    /// The page of a form with what is wrong on it, in place of the page that says nothing but that.
+    pub(crate) fn on_page(&self, template: &impl Template) -> Result<Response, Self> {
+        let mut response = page(self.status(), template)?;
+        self.add_headers(response.headers_mut());
+        Ok(response)
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap) {
+        if let Some(seconds) = self.retry_after_secs() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if matches!(self, Self::PageOnly) {
+            headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
     }
 }

@@ -14,6 +14,7 @@ pub mod guessing;
 mod lingering;
 pub mod logging;
 pub mod metrics;
+pub mod pages;
 pub mod passwords;
 mod random;
 pub mod router;

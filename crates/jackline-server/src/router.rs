@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::body::MAX_BODY_BYTES;
 use crate::connections::{BODY_PATIENCE, within_patience};
 use crate::error::ApiError;
+use crate::pages::{asset, for_people};
 use crate::routes::{
     csrf_token, data, health, login, logout, openapi, password, profile, reauth, root, sessions,
     views,
@@ -28,17 +29,19 @@ pub fn router(app: App) -> Router {
         .route("/", get(root::show))
         .route("/views", get(views::count))
         .route("/csrf-token", get(csrf_token::issue))
-        .route("/login", post(login::log_in))
+        .route("/login", get(login::show).post(login::log_in))
         .route("/logout", post(logout::log_out))
         .route("/profile", get(profile::show))
-        .route("/reauth", post(reauth::step_up))
-        .route("/password", post(password::change))
+        .route("/reauth", get(reauth::show).post(reauth::step_up))
+        .route("/password", get(password::show).post(password::change))
         .route("/session/data", get(data::show).patch(data::merge))
         .route("/sessions", get(sessions::list))
         .route("/sessions/{handle}", delete(sessions::end))
+        .route("/sessions/end", post(sessions::end_by_form))
         .route("/sessions/end-others", post(sessions::end_others))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/assets/{name}", get(asset))
         .route("/openapi.json", get(openapi::show))
         .fallback(|| async { ApiError::NotFound })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
@@ -51,6 +54,8 @@ pub fn router(app: App) -> Router {
         // Outside the sessions, so that a handler that panics has changed none.
         .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn(within_patience))
+        // Outside all that may refuse.
+        .layer(axum::middleware::from_fn(for_people))
         .layer(SecurityHeadersLayer::default())
         .layer(axum::middleware::from_fn(announce_close))
         .layer(RequestBodyTimeoutLayer::new(BODY_PATIENCE))

@@ -11,10 +11,11 @@ use crate::error::ApiError;
 
 /// Deliberately not all: a login whose cookie nobody gets would push another session out, and the new token of a
 /// re-authentication would be lost together with the old one.
-const ROUTES: [&str; 4] = [
+const ROUTES: [&str; 5] = [
     "/logout",
     "/password",
     "/sessions/{handle}",
+    "/sessions/end",
     "/sessions/end-others",
 ];
 

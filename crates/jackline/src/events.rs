@@ -82,6 +82,10 @@ kinds! {
     StepUpFailure => "reauth_failure", "authn_login_fail", WARN;
     /// A sensitive action waited for a fresh authentication.
     StepUpRequired => "reauth_required", "authz_fail", INFO;
+    /// The first factor of a login was right, and the session waits for the second.
+    SecondFactorRequired => "second_factor_required", "authn_token_created", INFO;
+    /// Somebody's second factors changed: `reason` says how.
+    SecondFactorChanged => "second_factor_changed", "user_updated", WARN;
     /// A session moved to another browser family or network.
     BindingChanged => "session_binding_changed", "authn_impossible_travel", WARN;
     /// The cap per user ended the oldest session, or refused the newest.

@@ -68,6 +68,6 @@ impl IntoResponse for SessionError {
         if self.status().is_server_error() {
             tracing::error!(error = %self, "a request failed on its session");
         }
-        crate::layer::refusal(&self)
+        crate::layer::refusal(self)
     }
 }

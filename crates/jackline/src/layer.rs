@@ -7,7 +7,7 @@
 //! 3. calls the inner service;
 //! 4. when the response is ready and somebody has touched the session, writes what was changed, in one round trip, and adds
 //!    `Set-Cookie`, `Cache-Control` and `Vary`. If what the handler claims did not come true (the session ended meanwhile, the
-//!    store is away), the response is replaced by one that says so.
+//!    store is away), the response is replaced by one that says so. It carries its [`Refusal`], as do those of 2.
 //!
 //! # Deployment
 //!
@@ -32,7 +32,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::engine::{Connection, CsrfCheck, Engine, Incoming, ResponseChanges};
-use crate::session::{LazySession, SessionError};
+use crate::session::{LazySession, Refusal, SessionError};
 
 /// How much of a form is read to find the CSRF token in it: 64 KiB. Send larger forms with the token in the header.
 const MAX_FORM_BYTES: usize = 64 * 1024;
@@ -226,7 +226,7 @@ where
                 StateProjection::Refused { error } => {
                     // Taken once: a future that has answered is not polled again.
                     let error = error.take().unwrap_or(SessionError::CrossSite);
-                    return Poll::Ready(Ok(refusal(&error)));
+                    return Poll::Ready(Ok(refusal(error)));
                 }
                 StateProjection::Reading { reading, inner } => {
                     match ready!(reading.as_mut().poll(cx)) {
@@ -254,11 +254,11 @@ where
                     finishing,
                     response,
                 } => {
-                    let changes = ready!(finishing.as_mut().poll(cx));
-                    let mut response = match (changes.instead(), response.take()) {
+                    let mut changes = ready!(finishing.as_mut().poll(cx));
+                    let mut response = match (changes.take_instead(), response.take()) {
                         (None, Some(response)) => response,
                         (Some(error), _) => refusal(error),
-                        (None, None) => refusal(&SessionError::TooLate),
+                        (None, None) => refusal(SessionError::TooLate),
                     };
                     changes.apply(response.headers_mut());
                     return Poll::Ready(Ok(response));
@@ -269,8 +269,8 @@ where
     }
 }
 
-/// An error as a response: its status, and `{"error":"…"}`.
-pub(crate) fn refusal<B: From<Bytes>>(error: &SessionError) -> Response<B> {
+/// An error as a response: its status, `{"error":"…"}`, and itself in the extensions.
+pub(crate) fn refusal<B: From<Bytes>>(error: SessionError) -> Response<B> {
     let mut response = Response::new(B::from(Bytes::from(error.body())));
     *response.status_mut() = error.status();
     let headers = response.headers_mut();
@@ -282,5 +282,6 @@ pub(crate) fn refusal<B: From<Bytes>>(error: &SessionError) -> Response<B> {
     if let Some(seconds) = error.retry_after_secs() {
         headers.insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    response.extensions_mut().insert(Refusal::of(error));
     response
 }

@@ -13,6 +13,10 @@ pub const PASSWORD: &str = "correct-horse";
 /// By which a server says that a cookie is no more.
 const GONE: [&str; 2] = ["Max-Age=0", "Expires=Thu, 01 Jan 1970"];
 
+/// What Chromium accepts.
+const PERSON: &str =
+    "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
+
 /// A running server.
 pub trait Site {
     /// The whole address of a path.
@@ -58,6 +62,20 @@ impl Answer {
     #[must_use]
     pub fn seen(&self) -> (u16, &str) {
         (self.status, self.text.as_str())
+    }
+
+    /// Where it sends the browser.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        assert_eq!(self.status, 303, "{self:?}");
+        self.headers["location"].to_str().unwrap()
+    }
+
+    /// The CSRF token in the page's first form that has one.
+    #[must_use]
+    pub fn csrf_field(&self) -> Option<String> {
+        let (_, rest) = self.text.split_once(r#"name="csrf_token" value=""#)?;
+        rest.split('"').next().map(str::to_owned)
     }
 
     /// Each `Set-Cookie`.
@@ -178,6 +196,45 @@ impl<'a> Browser<'a> {
             .header("content-type", "application/json");
         let response = self.agent.run(request.body(json).unwrap()).unwrap();
         self.take(response)
+    }
+
+    /// Visits a page as a person does, who wants HTML.
+    pub fn visit(&mut self, path: &str) -> Answer {
+        self.as_person(|browser| browser.get(path))
+    }
+
+    /// Fills in and sends a form, as a person does.
+    pub fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        for (name, value) in fields {
+            if name.to_lowercase().contains("password") {
+                self.site.remember_secret(value);
+            }
+        }
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.as_person(|browser| {
+            let request = browser
+                .request(Method::POST, path)
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(form)
+                .unwrap();
+            let response = browser.agent.run(request).unwrap();
+            browser.take(response)
+        })
+    }
+
+    fn as_person(&mut self, act: impl FnOnce(&mut Self) -> Answer) -> Answer {
+        let before = self.headers.insert("accept".to_owned(), PERSON.to_owned());
+        let answer = act(self);
+        match before {
+            Some(before) => self.headers.insert("accept".to_owned(), before),
+            None => self.headers.remove("accept"),
+        };
+        if let Some(token) = answer.csrf_field() {
+            self.site.remember_secret(&token);
+        }
+        answer
     }
 
     fn request(&self, method: Method, path: &str) -> Builder {

@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    PublicKeyData as _,
 };
+use sha2::{Digest as _, Sha256};
 
 /// An authority, and a server's and a client's certificate from it, as PEM files in a temporary folder.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ impl Certificates {
             let mut certificate = CertificateParams::new(names).unwrap();
             certificate.distinguished_name = called(name);
             let certificate = certificate.signed_by(&key, &authority).unwrap();
+            let pin = Sha256::digest(key.subject_public_key_info());
+            write(&format!("{name}.pin"), BASE64.encode(pin));
             write(&format!("{name}.pem"), certificate.pem());
             write(&format!("{name}.key"), key.serialize_pem());
         }
@@ -52,6 +58,12 @@ impl Certificates {
     #[must_use]
     pub fn server(&self) -> (PathBuf, PathBuf) {
         self.pair("server")
+    }
+
+    /// The hash of the server's public key, by which a browser can be told to believe its certificate.
+    #[must_use]
+    pub fn server_pin(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("server.pin")).unwrap()
     }
 
     /// The client's certificate and key.

@@ -1,5 +1,5 @@
 //! Throwaway servers for the tests of this workspace: started on free loopback ports, kept in temporary folders, and gone with
-//! the test; and a browser to look at them. Nothing here is published.
+//! the test; and browsers to look at them, a small one and Chromium. Nothing here is published.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,7 @@
 
 pub mod browser;
 pub mod certificates;
+pub mod chromium;
 pub mod dawdle;
 pub mod node;
 mod packages;

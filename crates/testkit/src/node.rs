@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::browser::Site;
 use crate::packages;
+use crate::process::on_path;
 
 /// The oldest Node that the packages run on.
 const OLDEST: u32 = 18;
@@ -31,18 +32,11 @@ impl Flavour {
     fn folder(self) -> PathBuf {
         sources().join(self.name())
     }
+}
 
-    /// The installed packages, below this target folder.
-    fn packages(self, node: &Node, target: &Path) -> PathBuf {
-        let lockfile = self.folder().join("package-lock.json");
-        let installed = packages::installed(target, self.name(), &lockfile, |fresh| {
-            for file in ["package.json", "package-lock.json"] {
-                std::fs::copy(self.folder().join(file), fresh.join(file)).unwrap();
-            }
-            node.install(fresh);
-        });
-        installed.join("node_modules")
-    }
+/// The packages that the lockfile in this folder of `node/` fixes, installed below the test's `CARGO_TARGET_TMPDIR`.
+pub(crate) fn npm_packages(name: &str, target: &str) -> PathBuf {
+    Node::find().packages(name, target)
 }
 
 /// A running Express.
@@ -61,7 +55,7 @@ impl Express {
     #[must_use]
     pub fn start(flavour: Flavour, target: &str, settings: &[(&str, &str)]) -> Self {
         let node = Node::find();
-        let packages = flavour.packages(&node, &Path::new(target).join("node"));
+        let packages = node.packages(flavour.name(), target);
         let mut child = Command::new(&node.program)
             .arg(sources().join("server.js"))
             .arg(flavour.folder().join("store.js"))
@@ -110,7 +104,7 @@ impl Node {
     fn find() -> Self {
         let missing = |what: &str| -> ! {
             panic!(
-                "{what}; Express is tested on a real one. Install Node {OLDEST} or later with npm (on Debian: apt-get install \
+                "{what}; some tests run packages of npm, such as a real Express. Install Node {OLDEST} or later with npm (on Debian: apt-get install \
                  nodejs npm), or say in JACKLINE_NODE where it is"
             )
         };
@@ -140,6 +134,20 @@ impl Node {
         Self { program, npm }
     }
 
+    /// What the lockfile in this folder of `node/` fixes, below this target folder.
+    fn packages(&self, name: &str, target: &str) -> PathBuf {
+        let folder = sources().join(name);
+        let lockfile = folder.join("package-lock.json");
+        let target = Path::new(target).join("node");
+        let installed = packages::installed(&target, name, &lockfile, |fresh| {
+            for file in ["package.json", "package-lock.json"] {
+                std::fs::copy(folder.join(file), fresh.join(file)).unwrap();
+            }
+            self.install(fresh);
+        });
+        installed.join("node_modules")
+    }
+
     /// Fetches what the lockfile of this folder fixes. No package runs anything.
     fn install(&self, folder: &Path) {
         let installed = Command::new(&self.npm)
@@ -159,13 +167,6 @@ impl Node {
             String::from_utf8_lossy(&installed.stderr)
         );
     }
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
 }
 
 /// The app and its lockfiles.

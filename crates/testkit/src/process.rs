@@ -1,5 +1,6 @@
 //! A server's process: killed as a crash would, stopped in its tracks, and never left behind.
 
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 /// A running program, which ends with this value.
@@ -36,4 +37,12 @@ impl Drop for Process {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
+}
+
+/// Where the PATH leads for this name.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
 }

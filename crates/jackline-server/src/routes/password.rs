@@ -1,24 +1,53 @@
-//! `POST /password`: a new password for whoever has just proved who they are. Their other sessions end, logins with the old
+//! `GET|POST /password`: a new password for whoever has just proved who they are. Their other sessions end, logins with the old
 //! password that are under way are refused, and this session gets a new token.
 
-use axum::Json;
+use askama::Template;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use jackline::events::EventKind;
-use jackline::{Authenticated, SessionError};
+use jackline::{Authenticated, Session, SessionError};
 use serde::Deserialize;
 
 use super::{Done, report_busy};
 use crate::app::App;
-use crate::body::JsonBody;
 use crate::error::ApiError;
+use crate::pages::{Frame, Input, PageOnly, Place, Wants, page, see_other};
 use crate::passwords::{NewPassword, Password};
 use crate::users::UserId;
 
-/// `{"newPassword":"…"}`
+/// The page.
+#[derive(Template)]
+#[template(path = "password.html")]
+struct PasswordPage<'a> {
+    frame: Frame,
+    username: &'a str,
+    wrong: Option<&'a str>,
+}
+
+/// The page to change it on, for whoever has just proved who they are.
+///
+/// # Errors
+/// `401` without a recent authentication, `503` if the store is away.
+pub async fn show(
+    _: PageOnly,
+    Authenticated { session, .. }: Authenticated,
+) -> Result<Response, ApiError> {
+    let identity = session.require_recent_authentication()?;
+    let empty = PasswordPage {
+        frame: Frame::of(&session, "Change your password", Place::Password)?,
+        username: &identity.name,
+        wrong: None,
+    };
+    page(StatusCode::OK, &empty)
+}
+
+/// `{"newPassword":"…"}`; a page has it typed twice.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PasswordChange {
     new_password: Password,
+    again: Option<Password>,
 }
 
 /// Sets the password.
@@ -29,10 +58,36 @@ pub struct PasswordChange {
 /// with the same new password.
 pub async fn change(
     State(app): State<App>,
-    Authenticated { session, .. }: Authenticated,
-    JsonBody(change): JsonBody<PasswordChange>,
-) -> Result<Json<Done>, ApiError> {
+    wants: Wants,
+    Authenticated { session, identity }: Authenticated,
+    Input(change): Input<PasswordChange>,
+) -> Result<Response, ApiError> {
+    match (wants, set(&app, &session, change).await) {
+        (Wants::Json, outcome) => outcome.map(|()| Done::json().into_response()),
+        (Wants::Page, Ok(())) => Ok(see_other("/profile?said=password-changed")),
+        (Wants::Page, Err(error)) => {
+            let wrong = match &error {
+                ApiError::BadRequest(wrong) => wrong,
+                ApiError::TooManyRequests => "Too much is going on. Wait a moment, then try again",
+                _ => return Err(error),
+            };
+            let again = PasswordPage {
+                frame: Frame::of(&session, "Change your password", Place::Password)?,
+                username: &identity.name,
+                wrong: Some(wrong),
+            };
+            error.on_page(&again)
+        }
+    }
+}
+
+async fn set(app: &App, session: &Session, change: PasswordChange) -> Result<(), ApiError> {
     let identity = session.require_recent_authentication()?;
+    if let Some(again) = &change.again
+        && again.as_typed() != change.new_password.as_typed()
+    {
+        return Err(ApiError::BadRequest("The two passwords are not the same"));
+    }
     let new = NewPassword::parse(change.new_password, &identity.name).map_err(|_| {
         ApiError::BadRequest("Password must have 8 to 1024 characters and not be your user name")
     })?;
@@ -40,7 +95,7 @@ pub async fn change(
         .hasher
         .hash(new)
         .await
-        .inspect_err(report_busy(&session))?;
+        .inspect_err(report_busy(session))?;
     let id = UserId::stored(identity.id.to_string());
     let Some(before) = app.users.credentials(&id).await? else {
         return Err(ApiError::InvalidCredentials);
@@ -62,5 +117,5 @@ pub async fn change(
     // Again, after: the old password must be worthless before the epoch changes, or a login with it could begin after.
     session.end_others().await?;
     session.rotate()?;
-    Ok(Done::json())
+    Ok(())
 }

@@ -1,6 +1,14 @@
-//! `GET /`: says that the server is there. Touches no session.
+//! `GET /`: says that the server is there, and shows people the way in. Touches no session.
+
+use axum::response::{IntoResponse as _, Response};
+
+use crate::pages::{HOME, Wants, see_other};
 
 /// `200 Server is running.`
-pub async fn show() -> &'static str {
-    "Server is running."
+pub async fn show(wants: Wants) -> Response {
+    match wants {
+        Wants::Json => "Server is running.".into_response(),
+        // Who is not signed in is sent on from there.
+        Wants::Page => see_other(HOME),
+    }
 }

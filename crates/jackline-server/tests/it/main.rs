@@ -17,6 +17,7 @@ mod openapi;
 mod ops;
 mod otlp;
 mod outages;
+mod pages;
 mod redis;
 mod restarts;
 mod routes;

@@ -12,6 +12,9 @@ use crate::program::{Place, Program};
 
 const ROUTER: &str = include_str!("../../src/router.rs");
 
+/// The operations that only people are answered.
+const PAGES: [&str; 3] = ["logInPage", "stepUpPage", "changePasswordPage"];
+
 struct Document(Value);
 
 impl Document {
@@ -140,7 +143,11 @@ fn the_document_has_the_routers_paths_with_their_methods_and_the_programs_versio
     );
     let mut browser = Browser::new(&program);
     for (path, methods) in operations {
-        let refused = browser.send(Method::TRACE, &path.replace("{handle}", "x"), None);
+        let refused = browser.send(
+            Method::TRACE,
+            &path.replace("{handle}", "x").replace("{name}", "x"),
+            None,
+        );
         assert_eq!(refused.status, 405, "{path}");
         let allowed = refused.headers["allow"].to_str().unwrap().split(',');
         // What answers GET answers HEAD.
@@ -186,6 +193,12 @@ fn every_operation_answers_as_documented_when_all_is_well_and_when_it_is_not() {
     for path in ["/profile", "/sessions"] {
         look("GET", path, &visitor.get(path), 401);
     }
+
+    look("GET", "/login", &visitor.get("/login"), 405);
+    look("GET", "/login", &visitor.visit("/login"), 200);
+    let style = visitor.get("/assets/jackline.css");
+    look("GET", "/assets/{name}", &style, 200);
+    look("GET", "/assets/{name}", &visitor.get("/assets/x"), 404);
 
     let login = json!({ "username": "alice", "password": PASSWORD });
     look("POST", "/login", &alice.post("/login", &login), 200);
@@ -235,6 +248,25 @@ fn every_operation_answers_as_documented_when_all_is_well_and_when_it_is_not() {
         400,
     );
     look("GET", "/views", &alice.get("/views"), 409);
+
+    for path in ["/reauth", "/password"] {
+        look("GET", path, &alice.visit(path), 200);
+        look("GET", path, &alice.get(path), 405);
+        look("GET", path, &visitor.get(path), 405);
+    }
+
+    let by_form = "/sessions/end";
+    let mut third = Browser::new(&program);
+    third.log_in();
+    let own = third.get("/sessions").json()["sessions"][0]["handle"].clone();
+    let named = json!({ "handle": own });
+    look("POST", by_form, &alice.post(by_form, &named), 403);
+    for status in [200, 404] {
+        let ended = alice.send_safely(Method::POST, by_form, Some(&named));
+        look("POST", by_form, &ended, status);
+    }
+    let nothing = alice.send_safely(Method::POST, by_form, Some(&json!({})));
+    look("POST", by_form, &nothing, 400);
 
     let handle = "/sessions/{handle}";
     let sessions = alice.get("/sessions").json()["sessions"].clone();
@@ -317,7 +349,18 @@ fn made_up_requests_of_strangers_and_of_users_are_answered_as_documented() {
     let program = place.serve();
     let url = format!("http://localhost:{}/openapi.json", program.port);
     // A stranger's odd method is unsafe, and lacks the token before it is looked up: with the token, below, it is looked at.
-    schemathesis::run(&url, target, &["--exclude-checks", "unsupported_method"]);
+    let mut arguments = vec!["--exclude-checks", "unsupported_method"];
+    for page in PAGES {
+        arguments.extend(["--exclude-operation-id", page]);
+    }
+    schemathesis::run(&url, target, &arguments);
+    // Pages are for those who ask for them, and whoever sends a page nonsense is sent to sign in, which is no rejection here.
+    let unasked = "unsupported_method,negative_data_rejection";
+    let mut arguments = vec!["-H", "Accept: text/html", "--exclude-checks", unasked];
+    for page in PAGES {
+        arguments.extend(["--include-operation-id", page]);
+    }
+    schemathesis::run(&url, target, &arguments);
 
     let mut alice = Browser::new(&program);
     alice.log_in();
@@ -333,7 +376,9 @@ fn made_up_requests_of_strangers_and_of_users_are_answered_as_documented() {
         ["--exclude-path", "/password"],
         ["--exclude-path", "/sessions/{handle}"],
     ];
-    schemathesis::run(&url, target, arguments.as_flattened());
+    let pages = PAGES.map(|page| ["--exclude-operation-id", page]);
+    let arguments = [arguments.as_flattened(), pages.as_flattened()].concat();
+    schemathesis::run(&url, target, &arguments);
     assert_eq!(
         alice.get("/profile").status,
         200,

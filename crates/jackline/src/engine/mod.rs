@@ -183,7 +183,8 @@ impl Engine {
     /// Holds a request against the CSRF defence: where it comes from, and then the session's token. Neither asks the store.
     ///
     /// # Errors
-    /// [`SessionError::CrossSite`], with the reason in an event; [`SessionError::InsecureTransport`].
+    /// [`SessionError::CrossSite`] or [`SessionError::NoSessionToProtect`], with the reason in an event;
+    /// [`SessionError::InsecureTransport`].
     pub fn check_csrf(
         &self,
         incoming: &Incoming<'_>,
@@ -222,7 +223,13 @@ impl Engine {
             None if is_form(incoming.headers) && session.token().is_some() => {
                 Ok(CsrfCheck::AskForm)
             }
-            None => Err(refuse(CsrfRejection::MissingToken)),
+            None => {
+                let error = refuse(CsrfRejection::MissingToken);
+                Err(match session.token() {
+                    Some(_) => error,
+                    None => SessionError::NoSessionToProtect,
+                })
+            }
         }
     }
 
@@ -421,7 +428,10 @@ impl Inner {
     }
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+/// Whether these headers announce a form as pages send it, `application/x-www-form-urlencoded`: the one kind in which the CSRF token is
+/// looked for.
+#[must_use]
+pub fn is_form(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -450,6 +460,10 @@ impl ResponseChanges {
     #[must_use]
     pub fn instead(&self) -> Option<&SessionError> {
         self.instead.as_ref()
+    }
+
+    pub(crate) fn take_instead(&mut self) -> Option<SessionError> {
+        self.instead.take()
     }
 
     /// Adds the headers to those of the response that will be sent.

@@ -18,5 +18,5 @@ pub use policy::{
     AbsoluteLimit, Binding, IdleLimit, Policy, PolicyBuilder, PolicyMistake, PreLoginData,
     SessionCap,
 };
-pub use record::{Clocks, Identity, Meta, OwnerId, OwnerIdError, Record, Role};
+pub use record::{AwaitedLogin, Clocks, Identity, Meta, OwnerId, OwnerIdError, Record, Role};
 pub use time::UnixMs;

@@ -127,6 +127,17 @@ impl Identity {
     }
 }
 
+/// A login whose first factor was right and whose second is awaited. It is no identity: the session that remembers it is nobody's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwaitedLogin {
+    /// Who is logging in.
+    pub owner: OwnerId,
+    /// Their [revocation epoch](crate::store::Epoch) from before the first factor was checked.
+    pub epoch: u64,
+    /// When the login began.
+    pub began: UnixMs,
+}
+
 /// What is known about a session besides its clocks and its data. Changes as a whole, and only by rotation or by a
 /// risk event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +158,9 @@ pub struct Meta {
     /// A risk event has happened; sensitive actions wait for a fresh authentication, however recent the last one is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub step_up_due: bool,
+    /// The login that waits for its owner's second factor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<AwaitedLogin>,
     /// The dead session whose cookie its browser presented when it was begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stands_in_for: Option<SessionKey>,
@@ -223,6 +237,7 @@ impl Record {
                 authenticated: None,
                 origin,
                 step_up_due: false,
+                awaits: None,
                 stands_in_for: None,
                 lies_in: None,
             },
@@ -297,6 +312,7 @@ impl Record {
                 authenticated: None,
                 origin: Origin::default(),
                 step_up_due: false,
+                awaits: None,
                 stands_in_for: None,
                 lies_in: None,
             },
@@ -319,6 +335,13 @@ impl Meta {
         self.authenticated = Some(now);
         self.origin = origin;
         self.step_up_due = false;
+        self
+    }
+
+    /// This visitor's session after the first factor of a login was right.
+    #[must_use]
+    pub fn awaiting(mut self, login: AwaitedLogin) -> Self {
+        self.awaits = Some(login);
         self
     }
 

@@ -1,5 +1,6 @@
 //! What can go wrong with a session, and the one table from error to status.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -49,6 +50,10 @@ pub enum SessionError {
     /// A cross-site request, or one without the session's CSRF token.
     #[error("the request failed the CSRF defence")]
     CrossSite,
+    /// A request of our own pages, or of no browser, that needs a CSRF token and comes without a session: it has lost it, or
+    /// never had one.
+    #[error("the request needs a CSRF token, and has no session to have one for")]
+    NoSessionToProtect,
     /// The form is longer than what is read to find a CSRF token.
     #[error("the form is too long to look for a CSRF token; send the token in the header")]
     FormTooLarge,
@@ -81,9 +86,11 @@ impl SessionError {
             | Self::Ended
             | Self::LoginRevoked
             | Self::LoginTooSlow => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::TooManySessions | Self::InsecureTransport | Self::CrossSite => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Forbidden
+            | Self::TooManySessions
+            | Self::InsecureTransport
+            | Self::CrossSite
+            | Self::NoSessionToProtect => StatusCode::FORBIDDEN,
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::FormTooLarge | Self::Refused(DeltaError::TooLarge) => {
                 StatusCode::PAYLOAD_TOO_LARGE
@@ -111,7 +118,7 @@ impl SessionError {
             Self::TooManyAttempts(_) => "Too many attempts",
             Self::TooManySessions => "Too many sessions",
             Self::InsecureTransport => "HTTPS required",
-            Self::CrossSite => "Invalid CSRF token",
+            Self::CrossSite | Self::NoSessionToProtect => "Invalid CSRF token",
             Self::FormTooLarge => "Payload too large",
             Self::Refused(DeltaError::TooLarge) => "Session data too large",
             Self::Refused(DeltaError::ReservedMember) => "Reserved member",
@@ -140,5 +147,34 @@ impl SessionError {
     #[must_use]
     pub fn body(&self) -> String {
         serde_json::json!({ "error": self.public_message() }).to_string()
+    }
+}
+
+/// In the extensions of every response that was made of a [`SessionError`], by the layer or by an extractor: for an application that says
+/// it in its own way, as a page or as a redirection to its sign-in.
+///
+/// ```
+/// use http::Response;
+/// use jackline::SessionError;
+/// use jackline::session::Refusal;
+///
+/// fn needs_sign_in<B>(response: &Response<B>) -> bool {
+///     let refusal = response.extensions().get::<Refusal>();
+///     matches!(refusal.map(Refusal::error), Some(SessionError::NotAuthenticated))
+/// }
+/// # assert!(!needs_sign_in(&Response::new(())));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Refusal(Arc<SessionError>);
+
+impl Refusal {
+    pub(crate) fn of(error: SessionError) -> Self {
+        Self(Arc::new(error))
+    }
+
+    /// What the response says.
+    #[must_use]
+    pub fn error(&self) -> &SessionError {
+        &self.0
     }
 }

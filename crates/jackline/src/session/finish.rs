@@ -92,7 +92,9 @@ impl State {
     fn outcome(&self) -> Outcome {
         Outcome {
             varies: true,
-            private: self.record.meta.identity.is_some() || self.came_with_identity(),
+            private: self.record.meta.identity.is_some()
+                || self.record.meta.awaits.is_some()
+                || self.came_with_identity(),
             secret: self.shows_csrf_token,
             ..Outcome::default()
         }
@@ -216,6 +218,9 @@ impl Shared {
             Some(Staged::LogIn { epoch, carry }) => {
                 self.write_log_in(state, epoch, carry, outcome).await
             }
+            Some(Staged::Await { new, afresh }) => {
+                self.write_await(state, new, afresh, outcome).await
+            }
             Some(Staged::Rotate { new, step_up }) => {
                 self.write_rotation(&state, new, step_up, outcome).await
             }
@@ -324,6 +329,71 @@ impl Shared {
         }
         outcome.cookie = CookieChange::Set(token, state.record.clocks.idle);
         Ok(())
+    }
+
+    /// Writes that a session waits for a second factor. As a login does, it goes before whatever the browser's cookie named, also if
+    /// that is long dead (J10).
+    async fn write_await(
+        &self,
+        state: Box<State>,
+        new: SessionToken,
+        afresh: bool,
+        outcome: &mut Outcome,
+    ) -> Result<(), SessionError> {
+        let (context, key, now) = (&self.context, new.key(), self.context.clock.now());
+        let came_with = state.came_with.as_ref();
+        note_gone(context, came_with, now).await?;
+        match came_with {
+            Some(visitor) if !afresh => {
+                let moved = context
+                    .store
+                    .rotate(&visitor.key, &key, None, &state.delta, now)
+                    .await?;
+                if moved == Committed::Gone {
+                    return Err(SessionError::Ended);
+                }
+            }
+            _ => {
+                self.check_size(&state.record)?;
+                // The new one first: if the store goes away in between, whoever was logged in still is (J8).
+                context.store.create(&key, &state.record).await?;
+                if let Err(error) = self.give_way(came_with).await {
+                    // Nobody will get its token. If the store is away for this too, it runs out by itself.
+                    let _ = context.store.end(&key, None, None, now).await;
+                    return Err(error);
+                }
+            }
+        }
+        let awaits = state.record.meta.awaits.as_ref();
+        let event = |kind| {
+            self.event(kind)
+                .user_id(awaits.map(|login| login.owner.as_str()))
+                .session(key.handle())
+        };
+        event(EventKind::SecondFactorRequired).emit();
+        let kind = match came_with {
+            None => EventKind::SessionCreated,
+            Some(_) => EventKind::SessionRegenerated,
+        };
+        event(kind).reason("second_factor").emit();
+        outcome.cookie = CookieChange::Set(new, state.record.clocks.idle);
+        Ok(())
+    }
+
+    /// Ends the session that the request came with, or notes of a dead one, that another has taken its place.
+    async fn give_way(&self, came_with: Option<&CameWith>) -> Result<(), SessionError> {
+        let (store, now) = (&self.context.store, self.context.clock.now());
+        let replaced = Trace::Replaced;
+        if let Some(before) = came_with {
+            let ended = store.end(&before.key, before.owner(), Some(replaced), now);
+            if ended.await? == Ended::Removed {
+                return Ok(());
+            }
+        }
+        match self.presented_key() {
+            Some(dead) => store.note(&dead, replaced, now).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     async fn write_rotation(

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{LazySession, Session, SessionError};
-use crate::lifecycle::{Identity, OwnerId, PreLoginData, Record, Role, UnixMs};
+use crate::lifecycle::{AwaitedLogin, Identity, OwnerId, PreLoginData, Record, Role, UnixMs};
 use crate::store::Epoch;
 use crate::token::Bucket;
 
@@ -131,5 +131,95 @@ impl Session {
                 .is_none_or(|before| Some(before) == record.owner());
         state.stage_login(attempt.epoch, token, record, carry, context.new_delta());
         Ok(())
+    }
+
+    /// Keeps a login for its second factor, when the response is ready: the first was right, and the owner has a second. The session gets
+    /// a new token and remembers the login, and it is nobody's: whoever asks who is logged in hears that nobody is. What
+    /// a visitor has gathered stays; if somebody was logged in, their session ends as at a login, and nothing of it moves along.
+    ///
+    /// The next request asks [`Session::awaiting_second_factor`] whose factor to check, and after that takes the login up again with
+    /// [`Session::resume_login`].
+    ///
+    /// ```
+    /// use jackline::lifecycle::{OwnerId, Role};
+    /// # async fn password_is_right(_: &OwnerId) -> bool { true }
+    /// # async fn code_is_right(_: &OwnerId) -> bool { true }
+    /// async fn first(session: jackline::Session) -> Result<(), jackline::SessionError> {
+    ///     let owner = OwnerId::new("user-1001").expect("a constant that is a valid identifier");
+    ///     let attempt = session.begin_login(&owner).await?;
+    ///     if password_is_right(&owner).await {
+    ///         session.await_second_factor(attempt)?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// async fn second(session: jackline::Session) -> Result<(), jackline::SessionError> {
+    ///     let Some(owner) = session.awaiting_second_factor() else {
+    ///         return Err(jackline::SessionError::NotAuthenticated);
+    ///     };
+    ///     if code_is_right(&owner).await {
+    ///         session.log_in(session.resume_login()?, "alice", Role::user())?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Session::log_in`]. The response is replaced by a `401` if the visitor's session ended meanwhile.
+    pub fn await_second_factor(&self, attempt: LoginAttempt) -> Result<(), SessionError> {
+        let (context, now) = (&self.0.context, self.0.context.clock.now());
+        if now.since(attempt.began) > LoginAttempt::MAX_AGE {
+            return Err(SessionError::LoginTooSlow);
+        }
+        let login = AwaitedLogin {
+            owner: attempt.owner,
+            epoch: attempt.epoch.0,
+            began: attempt.began,
+        };
+        let mut state = self.0.writable()?;
+        let record = state
+            .awaits_afresh()
+            .then(|| Record::visitor(&context.policy, self.0.request.origin(), now));
+        // One that moves stays in its bucket.
+        let bucket = match record {
+            Some(_) => None,
+            None => state.stored_key().map(|key| key.bucket()),
+        };
+        let new = context.fresh_token(bucket)?;
+        state.stage_await(login, new, record, context.new_delta());
+        Ok(())
+    }
+
+    /// Whose second factor this session waits for; `None` if it waits for none, or has for longer than [`LoginAttempt::MAX_AGE`].
+    #[must_use]
+    pub fn awaiting_second_factor(&self) -> Option<OwnerId> {
+        let now = self.0.context.clock.now();
+        let state = self.0.lock();
+        let login = state.record.meta.awaits.as_ref()?;
+        let in_time = now.since(login.began) <= LoginAttempt::MAX_AGE;
+        in_time.then(|| login.owner.clone())
+    }
+
+    /// The login that waits for its second factor, for [`Session::log_in`], with the epoch and the time of its beginning: everything
+    /// that was revoked since is revoked for it too, and no pause makes it longer.
+    ///
+    /// Call it only when the owner's second factor was checked in this request.
+    ///
+    /// # Errors
+    /// [`SessionError::Expired`] if the session has just run out; [`SessionError::NotAuthenticated`] if it waits for nothing;
+    /// [`SessionError::LoginTooSlow`] ten minutes after the login began.
+    pub fn resume_login(&self) -> Result<LoginAttempt, SessionError> {
+        self.refuse_expired()?;
+        let now = self.0.context.clock.now();
+        let login = self.0.lock().record.meta.awaits.clone();
+        let login = login.ok_or(SessionError::NotAuthenticated)?;
+        if now.since(login.began) > LoginAttempt::MAX_AGE {
+            return Err(SessionError::LoginTooSlow);
+        }
+        Ok(LoginAttempt {
+            owner: login.owner,
+            epoch: Epoch(login.epoch),
+            began: login.began,
+        })
     }
 }

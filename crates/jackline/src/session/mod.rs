@@ -26,7 +26,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
 
 pub use attempts::{Allowance, Attempt, Subject};
-pub use error::SessionError;
+pub use error::{Refusal, SessionError};
 pub use login::LoginAttempt;
 pub use others::SessionInfo;
 
@@ -422,6 +422,10 @@ impl Session {
     fn stage_rotation(&self, stepped_up: Option<UnixMs>) -> Result<(), SessionError> {
         let origin = self.0.request.origin();
         let mut state = self.0.writable()?;
+        if matches!(state.staged, Some(Staged::Await { .. })) {
+            // A new token is what it gets.
+            return Ok(());
+        }
         let Some(bucket) = state.stored_key().map(|key| key.bucket()) else {
             return Ok(());
         };

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use serde_json::value::RawValue;
 
 use super::SessionError;
-use crate::lifecycle::{Data, Delta, EndReason, Identity, OwnerId, Record, UnixMs, integer};
+use crate::lifecycle::{
+    AwaitedLogin, Data, Delta, EndReason, Identity, OwnerId, Record, UnixMs, integer,
+};
 use crate::store::{Epoch, Trace};
 use crate::token::{Handle, SessionKey, SessionToken};
 
@@ -28,6 +30,9 @@ pub(super) enum Staged {
     LogOut,
     /// The record moves to a new token. `step_up`: because its owner has proved again who they are.
     Rotate { new: SessionToken, step_up: bool },
+    /// The session waits for the second factor of a login, under a new token. `afresh`: a new one does, and the one that the request
+    /// came with ends. Else that one moves, if it is in the store.
+    Await { new: SessionToken, afresh: bool },
     /// A new session begins, and the one that the request came with ends. `carry`: its data moves along, with the delta applied.
     LogIn { epoch: Epoch, carry: bool },
 }
@@ -162,7 +167,7 @@ impl State {
     /// The key under which `record` is stored.
     pub(super) fn stored_key(&self) -> Option<SessionKey> {
         match self.staged {
-            Some(Staged::LogIn { .. }) => None,
+            Some(Staged::LogIn { .. } | Staged::Await { afresh: true, .. }) => None,
             _ => self.came_with.as_ref().map(|came_with| came_with.key),
         }
     }
@@ -175,7 +180,7 @@ impl State {
     /// The token that the session will have after the response, which is `fresh` if it has none yet.
     pub(super) fn next_token(&mut self, fresh: SessionToken) -> &SessionToken {
         match &self.staged {
-            Some(Staged::Rotate { new, .. }) => new,
+            Some(Staged::Rotate { new, .. } | Staged::Await { new, .. }) => new,
             _ => self.token.get_or_insert(fresh),
         }
     }
@@ -184,6 +189,7 @@ impl State {
     fn keeps_delta(&self) -> bool {
         match &self.staged {
             Some(Staged::LogIn { carry, .. }) => *carry,
+            Some(Staged::Await { afresh: true, .. }) => false,
             _ => self.came_with.is_some(),
         }
     }
@@ -250,22 +256,57 @@ impl State {
         carry: bool,
         fresh: Delta,
     ) {
+        // What is not stored, as after another login of this request that carried nothing, moves along in the record itself.
+        let stored = self.keeps_delta();
         let data = if carry {
             std::mem::take(&mut self.record.data)
         } else {
             self.delta = fresh;
             Data::new()
         };
-        // What is not stored, as after another login of this request that carried nothing, moves along in the record itself.
-        let carry = carry
-            && match self.staged {
-                Some(Staged::LogIn { carry, .. }) => carry,
-                _ => self.came_with.is_some(),
-            };
         self.record = Record { data, ..record };
         self.token = Some(token);
         self.wanted = true;
-        self.staged = Some(Staged::LogIn { epoch, carry });
+        self.staged = Some(Staged::LogIn {
+            epoch,
+            carry: carry && stored,
+        });
+    }
+
+    /// Whether the session that waits for a second factor must be a new one: what is here is somebody's, or is about to be.
+    pub(super) fn awaits_afresh(&self) -> bool {
+        matches!(
+            self.staged,
+            Some(Staged::LogIn { .. } | Staged::Await { afresh: true, .. })
+        ) || self
+            .came_with
+            .as_ref()
+            .is_some_and(|came_with| came_with.identity.is_some())
+    }
+
+    /// Stages the wait for a second factor. A `record` is the session that begins for it; without one it is the visitor's that waits.
+    pub(super) fn stage_await(
+        &mut self,
+        login: AwaitedLogin,
+        new: SessionToken,
+        record: Option<Record>,
+        fresh: Delta,
+    ) {
+        let afresh = record.is_some();
+        if let Some(record) = record {
+            self.record = record;
+            self.delta = fresh;
+        }
+        let meta = self.record.meta.clone().awaiting(login);
+        self.record.meta = meta.clone();
+        self.wanted = true;
+        if afresh || self.came_with.is_none() {
+            self.token = Some(new.clone());
+        }
+        self.staged = Some(Staged::Await { new, afresh });
+        if self.keeps_delta() {
+            self.delta.set_meta(meta);
+        }
     }
 
     /// Stages a logout: from here on this request is nobody's.

@@ -30,6 +30,10 @@ async fn meddle(session: Session, uri: http::Uri) -> axum::response::Response {
             let attempt = session.begin_login(&owner("mallory")).await.unwrap();
             session.log_in(attempt, "mallory", Role::admin())
         }
+        "await" => {
+            let attempt = session.begin_login(&owner("mallory")).await.unwrap();
+            session.await_second_factor(attempt)
+        }
         other => panic!("{other}"),
     };
     done.unwrap();
@@ -41,7 +45,7 @@ async fn meddle(session: Session, uri: http::Uri) -> axum::response::Response {
 }
 
 const MEDDLING: &[&str] = &[
-    "insert", "remove", "clear", "rotate", "step-up", "log-out", "csrf", "log-in",
+    "insert", "remove", "clear", "rotate", "step-up", "log-out", "csrf", "log-in", "await",
 ];
 
 fn meddling_site() -> Site {

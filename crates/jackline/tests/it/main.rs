@@ -16,6 +16,7 @@ mod lifecycle_props;
 mod near_instance;
 mod others;
 mod races;
+mod second_factor;
 mod site;
 mod startup;
 mod step_up;

@@ -7,7 +7,7 @@ use super::scene::{
     Login, STEP, Scene, applied, data, increment, key_beside, key_of, owner, race, remove, set,
     visitor_key,
 };
-use crate::lifecycle::{Clocks, Delta, DeltaError, Identity, Role};
+use crate::lifecycle::{AwaitedLogin, Clocks, Delta, DeltaError, Identity, Role};
 use crate::store::{Admitted, Committed, Ended, Loaded, Store, StoreError};
 
 /// The store answers a ping.
@@ -32,6 +32,11 @@ pub async fn create_and_load_keep_every_field(store: Arc<dyn Store>) {
     record.meta.started = scene.at(Duration::from_millis(2));
     record.meta.authenticated = Some(scene.at(Duration::from_millis(3)));
     record.meta.step_up_due = true;
+    record.meta.awaits = Some(AwaitedLogin {
+        owner: owner("user-1001"),
+        epoch: u64::MAX >> 11,
+        began: scene.at(Duration::from_millis(4)),
+    });
     let key = visitor_key();
     scene.create(&key, &record).await;
     assert_eq!(scene.live(&key, record.clocks.seen).await, record);

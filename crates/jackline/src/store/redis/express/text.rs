@@ -7,7 +7,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::super::keys::owner_tag;
 use super::ExpressOptions;
 use super::mapping::{COOKIE, ExpressMapping, IdForm, OURS};
-use crate::lifecycle::{Clocks, Data, Identity, Meta, OwnerId, Policy, Record, Role, UnixMs};
+use crate::lifecycle::{
+    AwaitedLogin, Clocks, Data, Identity, Meta, OwnerId, Policy, Record, Role, UnixMs,
+};
 use crate::origin::Origin;
 use crate::store::CorruptRecord;
 use crate::token::SessionKey;
@@ -36,6 +38,7 @@ pub(super) struct BookMeta {
     authenticated: Option<UnixMs>,
     origin: Origin,
     step_up_due: bool,
+    awaits: Option<AwaitedLogin>,
     stands_in_for: Option<SessionKey>,
 }
 
@@ -47,6 +50,7 @@ impl BookMeta {
             authenticated: meta.authenticated,
             origin: meta.origin,
             step_up_due: meta.step_up_due,
+            awaits: meta.awaits.clone(),
             stands_in_for: meta.stands_in_for,
         }
     }
@@ -183,6 +187,7 @@ pub(super) fn read(line: &[u8], mapping: &ExpressMapping) -> Result<Record, Corr
             authenticated: book.meta.authenticated,
             origin: book.meta.origin,
             step_up_due: book.meta.step_up_due,
+            awaits: book.meta.awaits,
             stands_in_for: book.meta.stands_in_for,
             lies_in: None,
         },
@@ -236,6 +241,7 @@ pub(super) fn entered(
                     authenticated: owner.as_ref().map(|_| started),
                     origin: Origin::default(),
                     step_up_due: false,
+                    awaits: None,
                     stands_in_for: None,
                 },
                 ends: started.after(limit),

@@ -1,0 +1,123 @@
+//! What is around every page: its title, who is signed in, the ways to the other pages; and the headers that keep it safe. Pages run no
+//! script and take no style but this server's own files, stand in no frame, and are kept by no cache.
+
+use askama::Template;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jackline::{Session, SessionError};
+
+use super::assets;
+use crate::error::ApiError;
+
+/// Which page it is, for the way to it that is marked as the current one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// None that the ways lead to.
+    Elsewhere,
+    /// The account.
+    Account,
+    /// Where somebody is signed in.
+    Sessions,
+    /// A new password.
+    Password,
+}
+
+/// What the template `base.html` shows.
+#[derive(Debug)]
+pub struct Frame {
+    title: &'static str,
+    place: Place,
+    user: Option<String>,
+    csrf: String,
+}
+
+impl Frame {
+    /// Around a page for whoever: it knows nobody.
+    pub fn for_anybody(title: &'static str) -> Self {
+        Self {
+            title,
+            place: Place::Elsewhere,
+            user: None,
+            csrf: String::new(),
+        }
+    }
+
+    /// Around a page of somebody's session, with the CSRF token for its forms.
+    ///
+    /// # Errors
+    /// As [`Session::csrf_token`].
+    pub fn of(session: &Session, title: &'static str, place: Place) -> Result<Self, SessionError> {
+        Ok(Self {
+            title,
+            place,
+            user: session.identity().map(|identity| identity.name),
+            csrf: session.csrf_token()?.expose().to_owned(),
+        })
+    }
+
+    pub(crate) fn title(&self) -> &str {
+        self.title
+    }
+
+    /// Who is signed in.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// The token for the page's forms.
+    pub(crate) fn csrf(&self) -> &str {
+        &self.csrf
+    }
+
+    /// The ways to the main pages: where each leads, what it is called, and whether one is there.
+    pub(crate) fn ways(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        WAYS.iter()
+            .map(|(place, path, name)| (*path, *name, *place == self.place))
+    }
+
+    pub(crate) fn style(&self) -> &'static str {
+        assets::style_path()
+    }
+
+    pub(crate) fn icon(&self) -> &'static str {
+        assets::icon_path()
+    }
+}
+
+const WAYS: [(Place, &str, &str); 3] = [
+    (Place::Account, "/profile", "Account"),
+    (Place::Sessions, "/sessions", "Your sessions"),
+    (Place::Password, "/password", "Password"),
+];
+
+/// A page as a response.
+///
+/// # Errors
+/// If the template cannot be rendered, which only a formatter of ours can cause.
+pub(crate) fn page(status: StatusCode, template: &impl Template) -> Result<Response, ApiError> {
+    let html = template
+        .render()
+        .map_err(|error| ApiError::Internal(error.into()))?;
+    let mut response = (status, html).into_response();
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
+
+/// Stricter than those of the answers to programs: `default-src 'none'`, and no style in the page itself.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none';script-src 'self';style-src 'self';img-src 'self';connect-src 'self';form-action 'self';\
+         base-uri 'none';frame-ancestors 'none'",
+    ),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    // With `no-referrer`, forms would say that they come from the origin `null`.
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::CACHE_CONTROL, "no-store"),
+    // The same address gives a program JSON.
+    (header::VARY, "accept"),
+];
