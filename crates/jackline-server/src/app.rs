@@ -7,6 +7,7 @@ use jackline::lifecycle::UnixMs;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use crate::console::Console;
 use crate::guessing::Guessing;
 use crate::passwords::PasswordHasher;
 use crate::users::Users;
@@ -22,6 +23,8 @@ pub struct App {
     pub guessing: Guessing,
     /// Checks and makes password hashes, a bounded number at a time.
     pub hasher: PasswordHasher,
+    /// What this server has seen, for administrators.
+    pub console: Arc<Console>,
     /// Whether the server was told to stop.
     pub stopping: watch::Receiver<bool>,
     /// What goes on when its client has hung up.

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 mod connections;
+pub mod console;
 mod ending_body;
 pub mod error;
 pub mod guessing;

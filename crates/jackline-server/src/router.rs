@@ -13,11 +13,12 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 use crate::app::App;
 use crate::body::MAX_BODY_BYTES;
 use crate::connections::{BODY_PATIENCE, within_patience};
+use crate::console::note_active;
 use crate::error::ApiError;
 use crate::pages::{asset, for_people};
 use crate::routes::{
-    csrf_token, data, health, login, logout, openapi, password, profile, reauth, root, sessions,
-    views,
+    admin, csrf_token, data, health, login, logout, openapi, password, profile, reauth, root,
+    sessions, views,
 };
 use crate::to_the_end::to_the_end;
 use crate::unread::announce_close;
@@ -39,6 +40,22 @@ pub fn router(app: App) -> Router {
         .route("/sessions/{handle}", delete(sessions::end))
         .route("/sessions/end", post(sessions::end_by_form))
         .route("/sessions/end-others", post(sessions::end_others))
+        .route("/admin", get(admin::show))
+        .route("/admin/figures", get(admin::refresh))
+        .route("/admin/users", get(admin::users::search))
+        .route("/admin/users/{id}", get(admin::user::show))
+        .route("/admin/users/{id}/disable", post(admin::user::disable))
+        .route("/admin/users/{id}/enable", post(admin::user::enable))
+        .route(
+            "/admin/users/{id}/end-sessions",
+            post(admin::user::end_sessions),
+        )
+        .route(
+            "/admin/users/{id}/end-session",
+            post(admin::user::end_session),
+        )
+        .route("/admin/events", get(admin::events::show))
+        .route("/admin/events/stream", get(admin::events::stream))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/assets/{name}", get(asset))
@@ -46,6 +63,10 @@ pub fn router(app: App) -> Router {
         .fallback(|| async { ApiError::NotFound })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            note_active,
+        ))
         .layer(session_layer)
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),

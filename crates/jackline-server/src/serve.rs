@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::{App, NowMs};
 use crate::config::Config;
 use crate::connections::{MAX_CONNECTIONS, Places};
+use crate::console::Console;
 use crate::guessing::Guessing;
 use crate::metrics::{self, Metrics, Server};
 use crate::passwords::{NewPassword, PasswordHasher};
@@ -37,7 +38,8 @@ const RECLAIM_BATCH: u32 = 500;
 /// If it cannot listen, or a store or database cannot be opened.
 pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     let now_ms = NowMs(Arc::new(clock::now_ms));
-    let mut hooks: Vec<Arc<dyn EventHook>> = Vec::new();
+    let console = Arc::new(Console::new(now_ms.clone()));
+    let mut hooks: Vec<Arc<dyn EventHook>> = vec![Arc::clone(&console) as _];
     let sender = match &config.webhook {
         None => None,
         Some(settings) => {
@@ -47,7 +49,8 @@ pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
             Some(sender)
         }
     };
-    let engine = sessions::engine_told_to(&config, &metrics.recorders, hooks).await?;
+    let told = metrics.recorders.and(Arc::clone(&console) as _);
+    let engine = sessions::engine_told_to(&config, &told, hooks).await?;
     engine.ready().await.with_context(|| {
         format!(
             "the {} session store takes no writes; see the log above, and start again once it does",
@@ -71,6 +74,7 @@ pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
         users,
         guessing: Guessing::new(&config)?,
         hasher,
+        console,
         stopping: stopping.subscribe(),
         tasks: tasks.clone(),
         now_ms,

@@ -11,7 +11,10 @@ use crate::error::ApiError;
 
 /// Deliberately not all: a login whose cookie nobody gets would push another session out, and the new token of a
 /// re-authentication would be lost together with the old one.
-const ROUTES: [&str; 5] = [
+const ROUTES: [&str; 8] = [
+    "/admin/users/{id}/disable",
+    "/admin/users/{id}/end-sessions",
+    "/admin/users/{id}/end-session",
     "/logout",
     "/password",
     "/sessions/{handle}",

@@ -8,26 +8,26 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 
 /// How many networks are counted at once.
 const MOST_NETWORKS: usize = 1_024;
 
 /// Counts one kind of event.
 #[derive(Debug, Default)]
-pub(super) struct Busiest(Mutex<Windows>);
+pub(crate) struct Busiest(Mutex<Windows>);
 
 #[derive(Debug, Default)]
 struct Windows {
     minute: i64,
     counts: HashMap<IpNet, u64>,
-    /// The most that came from one network in the minute before.
-    before: u64,
+    /// Those of the minute before.
+    before: HashMap<IpNet, u64>,
 }
 
 impl Busiest {
     /// An event came from this address, in this minute since 1970.
-    pub(super) fn count(&self, address: IpAddr, minute: i64) {
+    pub(crate) fn count(&self, address: IpAddr, minute: i64) {
         let mut windows = self.at(minute);
         let network = network_of(address);
         if let Some(count) = windows.counts.get_mut(&network) {
@@ -45,48 +45,48 @@ impl Busiest {
     /// The most that came from one network, in this minute or in the whole one before it.
     pub(super) fn most(&self, minute: i64) -> u64 {
         let windows = self.at(minute);
-        windows.most().max(windows.before)
+        most(&windows.counts).max(most(&windows.before))
+    }
+
+    /// The networks that sent the most in this minute and the whole one before it together, so many of them, and how much each sent.
+    pub(crate) fn top(&self, minute: i64, networks: usize) -> Vec<(IpNet, u64)> {
+        let windows = self.at(minute);
+        let mut counts = windows.counts.clone();
+        for (network, count) in &windows.before {
+            *counts.entry(*network).or_default() += count;
+        }
+        drop(windows);
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        // The network decides among equals, so that a page does not change its order for nothing.
+        counts.sort_unstable_by_key(|(network, count)| (std::cmp::Reverse(*count), *network));
+        counts.truncate(networks);
+        counts
     }
 
     fn at(&self, minute: i64) -> std::sync::MutexGuard<'_, Windows> {
         // Counts are numbers; there is no state between two of them.
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if windows.minute != minute {
+            let counts = std::mem::take(&mut windows.counts);
             windows.before = match windows.minute.checked_add(1) {
-                Some(next) if next == minute => windows.most(),
-                _ => 0,
+                Some(next) if next == minute => counts,
+                _ => HashMap::new(),
             };
-            windows.counts.clear();
             windows.minute = minute;
         }
         windows
     }
 }
 
-impl Windows {
-    fn most(&self) -> u64 {
-        self.counts.values().copied().max().unwrap_or(0)
-    }
+fn most(counts: &HashMap<IpNet, u64>) -> u64 {
+    counts.values().copied().max().unwrap_or(0)
 }
 
 /// What one attacker has at least: an IPv4 address, or an IPv6 network of 64 bits.
 fn network_of(address: IpAddr) -> IpNet {
     match address.to_canonical() {
         IpAddr::V4(address) => IpNet::from(IpAddr::V4(address)),
-        IpAddr::V6(address) => {
-            let segments = address.segments();
-            let network = [
-                segments[0],
-                segments[1],
-                segments[2],
-                segments[3],
-                0,
-                0,
-                0,
-                0,
-            ];
-            IpNet::from(IpAddr::from(network))
-        }
+        IpAddr::V6(address) => Ipv6Net::new_assert(address, 64).trunc().into(),
     }
 }
 
@@ -113,6 +113,21 @@ mod tests {
         assert_eq!(busiest.most(9), 1);
         assert_eq!(busiest.most(10), 0);
         assert_eq!(busiest.most(3), 0, "a clock that is set back");
+        for (address, minute) in [
+            ([192, 0, 2, 1], 20),
+            ([192, 0, 2, 2], 20),
+            ([192, 0, 2, 2], 21),
+        ] {
+            busiest.count(address.into(), minute);
+        }
+        let (one, two) = (
+            network_of([192, 0, 2, 1].into()),
+            network_of([192, 0, 2, 2].into()),
+        );
+        assert_eq!(busiest.top(21, 9), [(two, 2), (one, 1)]);
+        assert_eq!(busiest.top(21, 1), [(two, 2)]);
+        assert_eq!(busiest.top(22, 9), [(two, 1)]);
+        assert_eq!(busiest.top(23, 9), []);
     }
 
     // Proves: J9

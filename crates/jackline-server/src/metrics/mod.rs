@@ -5,7 +5,7 @@
 //! [`Recorder`] is what there is to record; [`Prometheus`] listens, and so does a collector of OpenTelemetry if one is named. Without a
 //! listener nothing is recorded at all.
 
-mod busiest;
+pub(crate) mod busiest;
 mod events;
 mod gauges;
 #[cfg(feature = "otlp")]
@@ -159,6 +159,12 @@ impl Recorders {
         Self(recorders.into_iter().collect())
     }
 
+    /// These, and one more.
+    #[must_use]
+    pub fn and(&self, another: Arc<dyn Recorder>) -> Self {
+        self.0.iter().cloned().chain([another]).collect()
+    }
+
     /// Whether nobody listens.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -176,6 +182,12 @@ impl Recorders {
         self.0
             .iter()
             .for_each(|to| to.password_check(outcome, took));
+    }
+}
+
+impl FromIterator<Arc<dyn Recorder>> for Recorders {
+    fn from_iter<I: IntoIterator<Item = Arc<dyn Recorder>>>(recorders: I) -> Self {
+        Self(recorders.into_iter().collect())
     }
 }
 

@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Notice {
     }
 }
 
-const NOTICES: [(&str, &str); 6] = [
+const NOTICES: [(&str, &str); 9] = [
     (
         "expired",
         "You were signed out because you had not been here for a while. Sign in to go on.",
@@ -49,5 +49,11 @@ const NOTICES: [(&str, &str); 6] = [
     ),
     ("session-ended", "That session has ended."),
     ("session-unknown", "That session had ended already."),
+    (
+        "user-disabled",
+        "The user is disabled, and all their sessions have ended.",
+    ),
+    ("user-enabled", "The user may sign in again."),
+    ("all-ended", "All sessions of the user have ended."),
     ("others-ended", "All your other sessions have ended."),
 ];

@@ -4,6 +4,7 @@
 use askama::Template;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jackline::lifecycle::Role;
 use jackline::{Session, SessionError};
 
 use super::assets;
@@ -20,6 +21,8 @@ pub enum Place {
     Sessions,
     /// A new password.
     Password,
+    /// The console, for administrators.
+    Console,
 }
 
 /// What the template `base.html` shows.
@@ -28,6 +31,7 @@ pub struct Frame {
     title: &'static str,
     place: Place,
     user: Option<String>,
+    admin: bool,
     csrf: String,
 }
 
@@ -38,6 +42,7 @@ impl Frame {
             title,
             place: Place::Elsewhere,
             user: None,
+            admin: false,
             csrf: String::new(),
         }
     }
@@ -47,10 +52,14 @@ impl Frame {
     /// # Errors
     /// As [`Session::csrf_token`].
     pub fn of(session: &Session, title: &'static str, place: Place) -> Result<Self, SessionError> {
+        let identity = session.identity();
         Ok(Self {
             title,
             place,
-            user: session.identity().map(|identity| identity.name),
+            admin: identity
+                .as_ref()
+                .is_some_and(|identity| identity.role == Role::admin()),
+            user: identity.map(|identity| identity.name),
             csrf: session.csrf_token()?.expose().to_owned(),
         })
     }
@@ -71,12 +80,19 @@ impl Frame {
 
     /// The ways to the main pages: where each leads, what it is called, and whether one is there.
     pub(crate) fn ways(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
-        WAYS.iter()
-            .map(|(place, path, name)| (*path, *name, *place == self.place))
+        let open = WAYS
+            .iter()
+            .filter(|(place, ..)| self.admin || *place != Place::Console);
+        open.map(|(place, path, name)| (*path, *name, *place == self.place))
     }
 
     pub(crate) fn style(&self) -> &'static str {
         assets::style_path()
+    }
+
+    /// The script of the console's pages. They do without.
+    pub(crate) fn console_script(&self) -> &'static str {
+        assets::console_script_path()
     }
 
     pub(crate) fn icon(&self) -> &'static str {
@@ -84,10 +100,11 @@ impl Frame {
     }
 }
 
-const WAYS: [(Place, &str, &str); 3] = [
+const WAYS: [(Place, &str, &str); 4] = [
     (Place::Account, "/profile", "Account"),
     (Place::Sessions, "/sessions", "Your sessions"),
     (Place::Password, "/password", "Password"),
+    (Place::Console, "/admin", "Console"),
 ];
 
 /// A page as a response.

@@ -19,6 +19,19 @@ impl Moment {
         }
     }
 
+    /// The same of milliseconds since 1970, as users have them.
+    pub fn of_ms(at: i64) -> Self {
+        Self::of(UnixMs::from_millis(u64::try_from(at).unwrap_or_default()))
+    }
+
+    /// The time of the day, to the second.
+    pub fn clock(at: UnixMs) -> Self {
+        Self {
+            text: timestamp(at).strftime("%H:%M:%S").to_string(),
+            ..Self::of(at)
+        }
+    }
+
     /// How long before `now` it was.
     pub fn before(at: UnixMs, now: UnixMs) -> Self {
         let text = match now.since(at).as_secs() / 60 {

@@ -1,5 +1,6 @@
 //! One route, one file: its request, its answer and its handler, in the order in which a request meets them.
 
+pub mod admin;
 pub mod csrf_token;
 pub mod data;
 pub mod health;

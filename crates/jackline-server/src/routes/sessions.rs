@@ -69,17 +69,17 @@ struct SessionsPage {
 }
 
 /// One session on it.
-struct Row {
-    handle: String,
-    current: bool,
-    device: String,
-    network: Option<String>,
-    logged_in: Moment,
-    last_seen: Moment,
+pub(crate) struct Row {
+    pub(crate) handle: String,
+    pub(crate) current: bool,
+    pub(crate) device: String,
+    pub(crate) network: Option<String>,
+    pub(crate) logged_in: Moment,
+    pub(crate) last_seen: Moment,
 }
 
 impl Row {
-    fn of(info: &SessionInfo, now: UnixMs) -> Self {
+    pub(crate) fn of(info: &SessionInfo, now: UnixMs) -> Self {
         Self {
             handle: info.handle.to_string(),
             current: info.current,

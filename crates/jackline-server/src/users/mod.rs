@@ -18,12 +18,15 @@ use std::sync::Arc;
 pub use self::account::{Credentials, InvalidUsername, NewUser, Role, User, UserId, Username};
 pub use self::postgres::PostgresUsers;
 pub use self::sqlite::SqliteUsers;
-pub use self::table::{By, Change, StoredUser, UserTable, UsersFuture};
+pub use self::table::{By, Change, Search, StoredUser, UserTable, UsersFuture};
 use crate::passwords::PhcHash;
 use crate::random;
 
 /// The file's name in the data folder.
 pub const FILE_NAME: &str = "users.db";
+
+/// How many users one page of a search has.
+const SEARCHED: u32 = 50;
 
 const DEMO_ID: &str = "user-1001";
 const DEMO_NAME: &str = "alice";
@@ -230,6 +233,41 @@ impl Users {
     pub async fn list(&self) -> Result<Vec<User>, UsersError> {
         let all = self.table.all().await?;
         all.into_iter().map(User::try_from).collect()
+    }
+
+    /// One page of the users whose names begin so, in whatever letter case, by name; and the name after which the next page begins.
+    ///
+    /// # Errors
+    ///
+    /// As [`Users::credentials`].
+    pub async fn search(
+        &self,
+        begins: &str,
+        after: &str,
+    ) -> Result<(Vec<User>, Option<String>), UsersError> {
+        // No name is longer, so none begins with more; nor has one a character that PostgreSQL does not take.
+        let fits = |text: &str| {
+            text.chars().take(Username::MOST_CHARACTERS + 1).count() <= Username::MOST_CHARACTERS
+                && !text.contains(char::is_control)
+        };
+        if !fits(begins) || !fits(after) {
+            return Ok((Vec::new(), None));
+        }
+        let search = Search {
+            begins: begins.trim_start().to_lowercase(),
+            after: after.to_lowercase(),
+            limit: SEARCHED + 1,
+        };
+        let found = self.table.search(&search).await?;
+        let more = found.len() > SEARCHED as usize;
+        let users = found
+            .into_iter()
+            .take(SEARCHED as usize)
+            .map(User::try_from);
+        let users = users.collect::<Result<Vec<_>, _>>()?;
+        let next = users.last().filter(|_| more);
+        let next = next.map(|user| user.username.key());
+        Ok((users, next))
     }
 
     /// Makes sure that development has its demo user `alice`, with the hash of the published password. An `alice` that exists is left

@@ -6,7 +6,7 @@ use jackline::postgres::{
 };
 use tokio_postgres::{Client, Row, Statement};
 
-use super::table::{By, Change, StoredUser, UserTable, UsersFuture};
+use super::table::{By, Change, Search, StoredUser, UserTable, UsersFuture};
 use super::{UserId, Username, UsersError, unavailable};
 use crate::passwords::PhcHash;
 
@@ -43,6 +43,7 @@ struct UsersTable {
     by_id: Statement,
     by_name: Statement,
     all: Statement,
+    search: Statement,
     insert: Statement,
     change: Statement,
     remove_demo: Statement,
@@ -59,10 +60,14 @@ impl Tables for UsersTable {
             let columns = "id, username, password_hash, role, disabled, demo, created_ms, password_changed_ms";
             prepare(&format!("SELECT {columns} FROM jackline.users {rest}")).await
         };
-        let (by_id, by_name, all, insert, change, remove_demo) = tokio::try_join!(
+        let (by_id, by_name, all, search, insert, change, remove_demo) = tokio::try_join!(
             select("WHERE id = $1"),
             select("WHERE username_key = $1"),
             select("ORDER BY username_key"),
+            select(
+                "WHERE username_key >= $1 AND username_key < $2 AND username_key > $3 \
+                 ORDER BY username_key LIMIT $4"
+            ),
             prepare(
                 "INSERT INTO jackline.users \
                  (id, username, username_key, password_hash, role, disabled, demo, created_ms, password_changed_ms) \
@@ -82,6 +87,7 @@ impl Tables for UsersTable {
             by_id,
             by_name,
             all,
+            search,
             insert,
             change,
             remove_demo,
@@ -105,6 +111,21 @@ impl UserTable for PostgresUsers {
         Box::pin(async {
             let rows = self.link.ask(|table| &table.all, &[]).await;
             let rows = rows.map_err(because("list users"))?;
+            rows.iter().map(read).collect()
+        })
+    }
+
+    fn search<'a>(&'a self, search: &'a Search) -> UsersFuture<'a, Vec<StoredUser>> {
+        Box::pin(async move {
+            let (end, limit) = (search.end(), i64::from(search.limit));
+            let rows = self
+                .link
+                .ask(
+                    |table| &table.search,
+                    &[&search.begins, &end, &search.after, &limit],
+                )
+                .await;
+            let rows = rows.map_err(because("search users"))?;
             rows.iter().map(read).collect()
         })
     }

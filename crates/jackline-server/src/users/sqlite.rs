@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::table::{By, Change, StoredUser, UserTable, UsersFuture};
+use super::table::{By, Change, Search, StoredUser, UserTable, UsersFuture};
 use super::{UserId, Username, UsersError, unavailable};
 use crate::passwords::PhcHash;
 
@@ -67,6 +67,19 @@ impl UserTable for SqliteUsers {
             connection
                 .prepare_cached(&select("ORDER BY username_key"))?
                 .query_map([], read)?
+                .collect()
+        }))
+    }
+
+    fn search<'a>(&'a self, search: &'a Search) -> UsersFuture<'a, Vec<StoredUser>> {
+        const WHERE: &str = "WHERE username_key >= ?1 AND username_key < ?2 AND username_key > ?3
+            ORDER BY username_key LIMIT ?4";
+        let search = search.clone();
+        Box::pin(self.run("search users", move |connection| {
+            let (end, limit) = (search.end(), search.limit);
+            connection
+                .prepare_cached(&select(WHERE))?
+                .query_map(params![search.begins, end, search.after, limit], read)?
                 .collect()
         }))
     }

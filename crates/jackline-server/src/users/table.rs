@@ -18,6 +18,9 @@ pub trait UserTable: fmt::Debug + Send + Sync + 'static {
     /// All users, by name.
     fn all(&self) -> UsersFuture<'_, Vec<StoredUser>>;
 
+    /// Users by name, up to a number.
+    fn search<'a>(&'a self, search: &'a Search) -> UsersFuture<'a, Vec<StoredUser>>;
+
     /// Adds a user. `false` if the id or the name is taken, in whatever letter case.
     fn insert<'a>(&'a self, user: &'a StoredUser) -> UsersFuture<'a, bool>;
 
@@ -26,6 +29,24 @@ pub trait UserTable: fmt::Debug + Send + Sync + 'static {
 
     /// Removes the user who is marked as the demo, and says who it was.
     fn remove_demo(&self) -> UsersFuture<'_, Option<UserId>>;
+}
+
+/// Which users are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// How their names begin, in lower case.
+    pub begins: String,
+    /// The name, in lower case, after which to go on; empty for the first page.
+    pub after: String,
+    /// How many at most.
+    pub limit: u32,
+}
+
+impl Search {
+    /// What comes after every name that begins so, byte by byte: no name has this character, which is none.
+    pub(super) fn end(&self) -> String {
+        format!("{}\u{10FFFF}", self.begins)
+    }
 }
 
 /// How a user is named.

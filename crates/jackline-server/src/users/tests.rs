@@ -113,6 +113,57 @@ async fn a_user_is_found_in_any_letter_case_and_keeps_its_own() {
     .await;
 }
 
+#[tokio::test]
+async fn users_are_searched_by_how_their_names_begin_page_by_page() {
+    on_each(async |users| {
+        let names = async |begins: &str, after: &str| {
+            let (found, next) = users.search(begins, after).await.unwrap();
+            let names: Vec<_> = found
+                .iter()
+                .map(|user| user.username.as_str().to_owned())
+                .collect();
+            (names, next)
+        };
+        assert_eq!(names("", "").await, (Vec::new(), None));
+        for name in ["Zoë", "ann", "Anna", "anne_b", "an%", "bob", "ÄNNE"] {
+            users.add(new_user(name), 1).await.unwrap();
+        }
+        assert_eq!(names("ann", "").await.0, ["ann", "Anna", "anne_b"]);
+        assert_eq!(names("ANN", "ann").await.0, ["Anna", "anne_b"]);
+        assert_eq!(names("an%", "").await.0, ["an%"], "not a pattern");
+        assert_eq!(names("anne_", "").await.0, ["anne_b"]);
+        assert_eq!(names("zo", "").await.0, ["Zoë"]);
+        assert_eq!(names("än", "").await.0, ["ÄNNE"]);
+        assert_eq!(names("nobody", "").await.0, [""; 0]);
+        let long = "x".repeat(1_000_000);
+        for odd in ["a\0", "\u{10FFFF}", "'; DROP TABLE users; --", &long] {
+            assert_eq!(names(odd, "").await.0, [""; 0]);
+            names("", odd).await;
+        }
+        for n in 0..120 {
+            users
+                .add(new_user(&format!("many-{n:03}")), 1)
+                .await
+                .unwrap();
+        }
+        let (mut all, mut after, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let (found, next) = names("many-", &after).await;
+            assert!(found.len() <= 50);
+            all.extend(found);
+            pages += 1;
+            match next {
+                Some(next) => after = next,
+                None => break,
+            }
+        }
+        assert_eq!(pages, 3);
+        let each: Vec<_> = (0..120).map(|n| format!("many-{n:03}")).collect();
+        assert_eq!(all, each);
+    })
+    .await;
+}
+
 // Proves: S7
 #[tokio::test]
 async fn names_that_cannot_be_are_nobodys() {

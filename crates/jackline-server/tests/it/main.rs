@@ -5,6 +5,7 @@ mod bad_input;
 mod check;
 mod command_line;
 mod concurrency;
+mod console;
 mod costs;
 mod encryption;
 mod express;

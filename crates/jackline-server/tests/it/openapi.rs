@@ -145,7 +145,10 @@ fn the_document_has_the_routers_paths_with_their_methods_and_the_programs_versio
     for (path, methods) in operations {
         let refused = browser.send(
             Method::TRACE,
-            &path.replace("{handle}", "x").replace("{name}", "x"),
+            &path
+                .replace("{handle}", "x")
+                .replace("{name}", "x")
+                .replace("{id}", "x"),
             None,
         );
         assert_eq!(refused.status, 405, "{path}");

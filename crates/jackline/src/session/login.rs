@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{LazySession, Session, SessionError};
+use super::{LazySession, Look, Session, SessionError};
 use crate::lifecycle::{AwaitedLogin, Identity, OwnerId, PreLoginData, Record, Role, UnixMs};
 use crate::store::Epoch;
 use crate::token::Bucket;
@@ -53,7 +53,7 @@ impl LazySession {
         owner: &OwnerId,
     ) -> Result<(Session, LoginAttempt), SessionError> {
         let began = self.shared().context.clock.now();
-        let (session, epoch) = self.load_asking(Some(owner)).await?;
+        let (session, epoch) = self.load_asking(Some(owner), Look::Use).await?;
         let attempt = match epoch {
             Some(epoch) => LoginAttempt {
                 owner: owner.clone(),

@@ -40,7 +40,7 @@ use crate::lifecycle::{
     step_up_is_fresh,
 };
 use crate::origin::Origin;
-use crate::store::{Committed, Ended, Epoch, Loaded, Trace};
+use crate::store::{Committed, Ended, Epoch, Loaded, NO_RENEWAL, Trace};
 use crate::token::{Handle, SessionKey, SessionToken};
 use held::{Held, Locked};
 use state::{Phase, Sighting, Staged, State};
@@ -109,6 +109,15 @@ impl RequestInfo {
     }
 }
 
+/// What a look at the session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// A sign of its owner.
+    Use,
+    /// Nothing of theirs.
+    Quiet,
+}
+
 /// What the request's cookies came to.
 pub(crate) enum Presented {
     /// No cookie of ours, or none to be believed.
@@ -144,19 +153,37 @@ impl LazySession {
     /// [`SessionError::Unavailable`] if the store did not answer in time. The session is then neither there nor gone, and the
     /// response must be a `503`.
     pub async fn load(&self) -> Result<Session, SessionError> {
-        Ok(self.load_asking(None).await?.0)
+        Ok(self.load_asking(None, Look::Use).await?.0)
+    }
+
+    /// As [`load`](Self::load), but no use of the session: its idle limit goes on running out. For what an open page asks for by itself,
+    /// which is no sign that anybody sits before it. If the session has been looked up before, that was a use.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn load_quietly(&self) -> Result<Session, SessionError> {
+        Ok(self.load_asking(None, Look::Quiet).await?.0)
+    }
+
+    /// The public name of the session that this request came with, if somebody has looked it up and it is somebody's. Asks no store.
+    #[must_use]
+    pub fn signed_in(&self) -> Option<Handle> {
+        let state = self.0.lock();
+        let came_with = state.came_with.as_ref()?;
+        came_with.owner().map(|_| came_with.key.handle())
     }
 
     /// As [`load`](Self::load). If that is for a login of `owner`, the store is asked for their epoch as well, if it is asked at all.
     async fn load_asking(
         &self,
         owner: Option<&OwnerId>,
+        look: Look,
     ) -> Result<(Session, Option<Epoch>), SessionError> {
         let shared = &self.0;
         let _only_one = shared.loading.lock().await;
         let phase = shared.lock().phase;
         match phase {
-            Phase::Unloaded => match shared.look_up(owner).await {
+            Phase::Unloaded => match shared.look_up(owner, look).await {
                 Ok(epoch) => Ok((Session(Arc::clone(shared)), epoch)),
                 Err(error) => {
                     shared.lock().phase = Phase::Failed;
@@ -556,7 +583,11 @@ impl Shared {
     }
 
     /// Asks the store what the presented token is worth, if there is one; and, for a login, for its owner's epoch.
-    async fn look_up(&self, login_of: Option<&OwnerId>) -> Result<Option<Epoch>, SessionError> {
+    async fn look_up(
+        &self,
+        login_of: Option<&OwnerId>,
+        look: Look,
+    ) -> Result<Option<Epoch>, SessionError> {
         let context = &self.context;
         let now = context.clock.now();
         let Presented::Token { token, .. } = &self.presented else {
@@ -566,7 +597,11 @@ impl Shared {
         };
         let key = token.key();
         let endings = context.store.endings();
-        let (store, step) = (&context.store, context.policy.renewal_step());
+        let store = &context.store;
+        let step = match look {
+            Look::Use => context.policy.renewal_step(),
+            Look::Quiet => NO_RENEWAL,
+        };
         let (loaded, epoch) = match login_of {
             None => (store.load(&key, step, now).await?, None),
             Some(owner) => {
@@ -580,7 +615,7 @@ impl Shared {
             Some(key) => (key, store.load(&key, step, now).await?),
         };
         self.lock().sighting = self.sighting(endings);
-        self.take(token, key, loaded, now).await?;
+        self.take(token, key, loaded, look, now).await?;
         Ok(epoch)
     }
 
@@ -590,6 +625,7 @@ impl Shared {
         token: &SessionToken,
         key: SessionKey,
         loaded: Loaded,
+        look: Look,
         now: UnixMs,
     ) -> Result<(), SessionError> {
         let context = &self.context;
@@ -623,7 +659,7 @@ impl Shared {
         };
         match decide(&record.clocks, &record.meta, &context.policy, now) {
             Decision::End(reason) => {
-                let ended = self.end_expired(&key, &record, reason).await?;
+                let ended = self.end_expired(&key, &record, reason, look).await?;
                 let mut state = self.lock();
                 if state.become_visitor(visitor(), context.new_delta()) {
                     state.expired = Some(reason);
@@ -670,6 +706,7 @@ impl Shared {
         key: &SessionKey,
         record: &Record,
         reason: EndReason,
+        look: Look,
     ) -> Result<Ended, SessionError> {
         let (context, owner) = (&self.context, record.owner());
         let endings = context.store.endings();
@@ -691,11 +728,14 @@ impl Shared {
                 .reason(reason.as_str())
                 .emit();
         }
-        self.event(EventKind::UseAfterExpire)
-            .user_id(user_id)
-            .session(key.handle())
-            .reason(reason.as_str())
-            .emit();
+        // An open page that finds its session over is how a session ends, and not somebody who uses it afterwards.
+        if look == Look::Use || ended != Ended::Removed {
+            self.event(EventKind::UseAfterExpire)
+                .user_id(user_id)
+                .session(key.handle())
+                .reason(reason.as_str())
+                .emit();
+        }
         Ok(ended)
     }
 

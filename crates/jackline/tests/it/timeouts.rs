@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use jackline::lifecycle::{EndReason, Policy, Role};
-use jackline::{Session, SessionError};
+use jackline::{LazySession, Session, SessionError};
 use serde_json::json;
 
 use crate::site::{ABSOLUTE, HOUR, IDLE, Log, MINUTE, SECOND, STEP, Site, limits, owner};
@@ -15,6 +15,37 @@ const NOBODY: (u16, &str) = (401, "Not authenticated");
 
 fn refusal(expected: (u16, &str)) -> (u16, String) {
     (expected.0, expected.1.to_owned())
+}
+
+// Proves: J5, S21
+#[tokio::test]
+async fn a_quiet_look_is_no_use_and_finds_the_end_without_an_alarm() {
+    let routes = Router::new().route(
+        "/quiet",
+        get(|lazy: LazySession| async move {
+            assert_eq!(lazy.signed_in(), None, "nobody has asked the store");
+            let session = lazy.load_quietly().await?;
+            session.require_identity()?;
+            assert_eq!(lazy.signed_in(), session.handle());
+            Ok::<_, SessionError>("still here")
+        }),
+    );
+    let site = Site::serving(routes);
+    let mut alice = site.logged_in("alice").await;
+    let log = Log::start();
+    for _ in 0..2 {
+        site.wait(IDLE / 2 - STEP);
+        let answer = alice.get("/quiet").await;
+        assert_eq!(answer.status, 200);
+        assert!(answer.set_cookies().is_empty());
+    }
+    assert_eq!(log.events(), [""; 0], "not renewed");
+    site.wait(2 * STEP);
+    let mut replayed = alice.thief();
+    assert_eq!(alice.get("/quiet").await.status, 401);
+    assert_eq!(log.events(), ["idle_timeout/idle"]);
+    replayed.get("/quiet").await;
+    assert_eq!(log.events(), ["session_rejected/unknown"]);
 }
 
 // Proves: S23, T8.1, J5
