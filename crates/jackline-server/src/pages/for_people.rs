@@ -137,6 +137,14 @@ fn error_page(status: StatusCode, said: &str) -> Response {
         ),
         _ => ("That did not work", "Go back, and try again."),
     };
+    // The heading says it already.
+    let said = match status {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::TOO_MANY_REQUESTS => {
+            ""
+        }
+        _ if status.is_server_error() => "",
+        _ => said,
+    };
     let error = ErrorPage {
         frame: Frame::for_anybody("Error"),
         heading,
