@@ -25,3 +25,4 @@ mod tls;
 pub mod to_the_end;
 pub mod unread;
 pub mod users;
+pub mod webhook;

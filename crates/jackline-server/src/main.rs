@@ -45,7 +45,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let environment = || Environment::from_os(std::env::vars_os());
     let config = || config::load(environment(), folder, named);
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Secret => cli::secret::run(&mut io::stdout()),
+        Command::Secret { webhook: false } => cli::secret::run(&mut io::stdout()),
+        Command::Secret { webhook: true } => cli::secret::run_for_webhook(&mut io::stdout()),
         Command::Completions { shell } => cli::completions::run(shell, &mut io::stdout()),
         Command::Check(args) => block_on(check::run(environment(), folder, named, args)),
         Command::Serve => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jackline::engine::Engine;
-use jackline::events::EventKind;
+use jackline::events::{EventHook, EventKind};
 use jackline::lifecycle::OwnerId;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,6 +23,7 @@ use crate::metrics::{self, Metrics, Server};
 use crate::passwords::{NewPassword, PasswordHasher};
 use crate::tls::Tls;
 use crate::users::Users;
+use crate::webhook::Webhook;
 use crate::{clock, connections, router, sessions};
 
 /// How often records that have run out are reclaimed, and how many at a time.
@@ -35,7 +36,18 @@ const RECLAIM_BATCH: u32 = 500;
 ///
 /// If it cannot listen, or a store or database cannot be opened.
 pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
-    let engine = sessions::engine_told_to(&config, &metrics.recorders).await?;
+    let now_ms = NowMs(Arc::new(clock::now_ms));
+    let mut hooks: Vec<Arc<dyn EventHook>> = Vec::new();
+    let sender = match &config.webhook {
+        None => None,
+        Some(settings) => {
+            let recorders = metrics.recorders.clone();
+            let (webhook, sender) = Webhook::start(settings.clone(), recorders, now_ms.clone())?;
+            hooks.push(Arc::new(webhook));
+            Some(sender)
+        }
+    };
+    let engine = sessions::engine_told_to(&config, &metrics.recorders, hooks).await?;
     engine.ready().await.with_context(|| {
         format!(
             "the {} session store takes no writes; see the log above, and start again once it does",
@@ -61,7 +73,7 @@ pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
         hasher,
         stopping: stopping.subscribe(),
         tasks: tasks.clone(),
-        now_ms: NowMs(Arc::new(clock::now_ms)),
+        now_ms,
     };
 
     let router = router::router(app);
@@ -129,6 +141,10 @@ pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
             Ok(())
         }
     };
+    // Last, so that the end itself can be a message; and before the metrics, which count what became of it.
+    if let Some(sender) = sender {
+        sender.finish().await;
+    }
     #[cfg(feature = "otlp")]
     if let Some(otlp) = metrics.otlp {
         otlp.finish().await;
@@ -238,6 +254,9 @@ fn banner(
     }
     if let Some(collector) = &config.otlp {
         text.push_str(&format!("Traces and metrics: to {}\n", collector.place()));
+    }
+    if let Some(webhook) = &config.webhook {
+        text.push_str(&format!("Webhook: {}\n", webhook.url.place()));
     }
     if let Some(address) = metrics_at {
         text.push_str(&format!("Metrics: http://{address}/metrics\n"));

@@ -9,6 +9,7 @@ use anyhow::Context;
 use jackline::clock::{Clock, SystemClock};
 use jackline::cookie::{CookieForm, CookieSpec, Keyring, SigningKey};
 use jackline::engine::{CsrfDefence, Engine, Environment};
+use jackline::events::EventHook;
 use jackline::lifecycle::{AbsoluteLimit, IdleLimit, OwnerId, Policy, Role, SessionCap};
 use jackline::proxy::TrustedProxies;
 use jackline::session::SessionInfo;
@@ -41,14 +42,18 @@ const TIMEOUT_MARGIN: Duration = Duration::from_millis(50);
 /// # Errors
 /// If the store cannot be opened; the message says which, and what to do (D7).
 pub async fn engine(config: &Config) -> anyhow::Result<Engine> {
-    engine_told_to(config, &Recorders::default()).await
+    engine_told_to(config, &Recorders::default(), []).await
 }
 
-/// The same, with the calls of the store being told to these.
+/// The same, with the calls of the store being told to `recorders` and security events to `hooks`.
 ///
 /// # Errors
 /// As [`engine`].
-pub async fn engine_told_to(config: &Config, recorders: &Recorders) -> anyhow::Result<Engine> {
+pub async fn engine_told_to(
+    config: &Config,
+    recorders: &Recorders,
+    hooks: impl IntoIterator<Item = Arc<dyn EventHook>>,
+) -> anyhow::Result<Engine> {
     let folder = &config.data_dir;
     folder
         .create()
@@ -72,6 +77,9 @@ pub async fn engine_told_to(config: &Config, recorders: &Recorders) -> anyhow::R
     let mut builder = Engine::builder_with(open_store(config, recorders).await?, keys);
     if let Some(name) = config.cookie.express() {
         builder = builder.accept_express_cookie(cookie(config, name)?);
+    }
+    for hook in hooks {
+        builder = builder.hook(hook);
     }
     Ok(builder
         .environment(environment)

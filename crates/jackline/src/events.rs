@@ -160,6 +160,12 @@ pub trait EventHook: fmt::Debug + Send + Sync + 'static {
     fn notice(&self, event: &Notice<'_>);
 }
 
+impl<H: EventHook + ?Sized> EventHook for Arc<H> {
+    fn notice(&self, event: &Notice<'_>) {
+        (**self).notice(event);
+    }
+}
+
 /// A security event, as a hook sees it: what the log says of it, and nothing secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -38,8 +38,13 @@ pub enum Command {
     /// Print a fresh signing secret for SESSION_SECRET.
     #[command(after_help = "Examples:
   jackline secret
-  echo \"SESSION_SECRET=$(jackline secret)\" >> .env")]
-    Secret,
+  echo \"SESSION_SECRET=$(jackline secret)\" >> .env
+  jackline secret --webhook")]
+    Secret {
+        /// One for JACKLINE_WEBHOOK_SECRET instead, in the form of the Standard Webhooks specification.
+        #[arg(long)]
+        webhook: bool,
+    },
     /// Find what is wrong with a running set-up, and say how to fix it.
     #[command(after_help = "Examples:
   jackline check
@@ -222,6 +227,11 @@ Settings, from the environment, else from .env, else from jackline.toml (where `
   JACKLINE_SHUTDOWN_TIMEOUT        how long requests may take once it was told to stop [10s]
   JACKLINE_METRICS_ADDR            where Prometheus finds /metrics, such as 127.0.0.1:9464 [nowhere]
   OTEL_EXPORTER_OTLP_ENDPOINT      a collector of traces and metrics, such as http://127.0.0.1:4318 [none]
+  JACKLINE_WEBHOOK_URL             a program that is sent security events, signed [none]
+  JACKLINE_WEBHOOK_SECRET          signs them; see `jackline secret --webhook`
+  JACKLINE_WEBHOOK_SECRET_PREVIOUS older secrets that sign as well, separated by commas
+  JACKLINE_WEBHOOK_EVENTS          which events, separated by commas
+                                   [new_device, second_factor_changed, session_use_after_expire, account_throttled]
   JACKLINE_LOG_FORMAT              json or text [text; production: json]
   JACKLINE_LOG                     log filter [info]; security events are always written
   JACKLINE_CONFIG                  the settings file [./jackline.toml]";

@@ -73,6 +73,28 @@ fn secret_prints_128_hex_digits_that_are_accepted_as_a_secret() {
     assert!(crate::config::parse(&environment, None).is_ok());
 }
 
+// Proves: J11, S45
+#[test]
+fn a_webhooks_secret_is_accepted_as_one_and_is_another_each_time() {
+    let secret = || {
+        let mut out = Vec::new();
+        secret::run_for_webhook(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let text = secret();
+    assert!(
+        text.starts_with("whsec_") && text.ends_with("=\n"),
+        "{}",
+        text.len()
+    );
+    assert_ne!(text, secret());
+    let environment = Environment::from_iter([
+        ("JACKLINE_WEBHOOK_URL", "http://127.0.0.1:1"),
+        ("JACKLINE_WEBHOOK_SECRET", text.as_str()),
+    ]);
+    assert!(crate::config::parse(&environment, None).is_ok());
+}
+
 // Proves: T2.1
 #[test]
 fn a_closed_stdout_is_an_error_and_no_panic() {

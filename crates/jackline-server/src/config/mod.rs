@@ -27,6 +27,7 @@ mod shutdown;
 mod source;
 mod store;
 mod tls;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,8 @@ pub use self::redis::{RedisSettings, RedisUrl, SentinelUser};
 pub use self::secrets::{Encryption, LEAST_SECRET_BYTES, Secret, Signing, WeakSecret};
 pub use self::store::{StoreEngine, StoreSettings};
 pub use self::tls::TlsFiles;
+pub(crate) use self::webhook::SECRET_PREFIX as WEBHOOK_SECRET_PREFIX;
+pub use self::webhook::{WebhookSecret, WebhookSettings, WebhookUrl};
 
 /// All settings. Made by [`parse`] or [`load`] only.
 #[derive(Debug, Clone)]
@@ -84,6 +87,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Where traces and metrics are sent; `None` for nowhere.
     pub otlp: Option<OtlpEndpoint>,
+    /// Where security events are sent for a program to act on; `None` for nowhere.
+    pub webhook: Option<WebhookSettings>,
     /// How lines of the log are written.
     pub log_format: LogFormat,
     /// What is logged besides security events.
@@ -131,6 +136,7 @@ pub fn parse(environment: &Environment, file: Option<&str>) -> Result<Config, Mi
         shutdown_timeout: shutdown::read(&mut reader),
         metrics: metrics::read(&mut reader),
         otlp: otlp::read(&mut reader),
+        webhook: webhook::read(&mut reader, deployment),
         log_format: log::read_format(&mut reader, deployment),
         log: log::read(&mut reader),
     };

@@ -83,6 +83,10 @@ settings! {
     SHUTDOWN_TIMEOUT = "JACKLINE_SHUTDOWN_TIMEOUT", "shutdown_timeout", One, Value;
     METRICS_ADDR = "JACKLINE_METRICS_ADDR", "metrics_addr", One, Value;
     OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint", One, Value;
+    WEBHOOK_URL = "JACKLINE_WEBHOOK_URL", "webhook_url", One, Nothing;
+    WEBHOOK_SECRET = "JACKLINE_WEBHOOK_SECRET", "webhook_secret", One, Nothing;
+    WEBHOOK_SECRET_PREVIOUS = "JACKLINE_WEBHOOK_SECRET_PREVIOUS", "webhook_secret_previous", List, Nothing;
+    WEBHOOK_EVENTS = "JACKLINE_WEBHOOK_EVENTS", "webhook_events", List, Value;
     LOG_FORMAT = "JACKLINE_LOG_FORMAT", "log_format", One, Value;
     LOG = "JACKLINE_LOG", "log", One, Value;
 }

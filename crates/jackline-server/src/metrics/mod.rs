@@ -41,6 +41,34 @@ pub trait Recorder: fmt::Debug + Send + Sync + 'static {
 
     /// A password was checked, or was not; the wait for a free core included.
     fn password_check(&self, outcome: PasswordCheck, took: Duration);
+
+    /// A message for the webhook came to its end.
+    fn message(&self, outcome: MessageOutcome);
+}
+
+/// What became of a message for the webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageOutcome {
+    /// The receiver took it.
+    Delivered,
+    /// The receiver did not take it, however often it was sent.
+    Failed,
+    /// There was no room for it, or no time at the end.
+    Dropped,
+}
+
+impl MessageOutcome {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Delivered, Self::Failed, Self::Dropped];
+
+    /// In a word that can be counted.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
 }
 
 /// How the check of a password ended.
@@ -138,6 +166,10 @@ impl Recorders {
 
     pub(crate) fn event(&self, event: &'static str, reason: &Arc<str>) {
         self.0.iter().for_each(|to| to.event(event, reason));
+    }
+
+    pub(crate) fn message(&self, outcome: MessageOutcome) {
+        self.0.iter().for_each(|to| to.message(outcome));
     }
 
     pub(crate) fn password_check(&self, outcome: PasswordCheck, took: Duration) {

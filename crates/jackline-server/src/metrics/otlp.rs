@@ -35,7 +35,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use super::gauges::{self, Gauges};
 use super::prometheus::{PASSWORD_SECONDS, STORE_SECONDS};
-use super::{PasswordCheck, Recorder};
+use super::{MessageOutcome, PasswordCheck, Recorder};
 use crate::clock;
 use crate::config::OtlpEndpoint;
 
@@ -178,6 +178,7 @@ struct Sent {
     events: Counter<u64>,
     store_calls: Histogram<f64>,
     password_checks: Histogram<f64>,
+    messages: Counter<u64>,
 }
 
 impl Sent {
@@ -212,6 +213,7 @@ impl Sent {
                 .with_unit("s")
                 .with_boundaries(PASSWORD_SECONDS.to_vec())
                 .build(),
+            messages: meter.u64_counter("jackline.webhook_messages").build(),
         }
     }
 }
@@ -253,6 +255,11 @@ impl Recorder for Sent {
     fn password_check(&self, outcome: PasswordCheck, took: Duration) {
         let labels = [KeyValue::new("outcome", outcome.name())];
         self.password_checks.record(took.as_secs_f64(), &labels);
+    }
+
+    fn message(&self, outcome: MessageOutcome) {
+        self.messages
+            .add(1, &[KeyValue::new("outcome", outcome.name())]);
     }
 }
 

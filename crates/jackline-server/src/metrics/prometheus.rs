@@ -19,7 +19,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::gauges::{self, Gauges};
-use super::{PasswordCheck, Recorder};
+use super::{MessageOutcome, PasswordCheck, Recorder};
 
 /// From a look into memory to the longest time-out that one would set.
 pub(super) const STORE_SECONDS: [f64; 13] = [
@@ -46,6 +46,11 @@ struct OfPasswordCheck {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfMessage {
+    outcome: &'static str,
+}
+
 type Histograms<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// Counters and histograms, and where gauges are read.
@@ -55,6 +60,7 @@ pub struct Prometheus {
     events: Family<OfEvent, Counter>,
     store_calls: Histograms<OfStoreCall>,
     password_checks: Histograms<OfPasswordCheck>,
+    messages: Family<OfMessage, Counter>,
 }
 
 impl Prometheus {
@@ -89,6 +95,16 @@ impl Prometheus {
             Unit::Seconds,
             password_checks.clone(),
         );
+        let messages = Family::<OfMessage, Counter>::default();
+        for outcome in MessageOutcome::ALL {
+            let outcome = outcome.name();
+            drop(messages.get_or_create(&OfMessage { outcome }));
+        }
+        registry.register(
+            "webhook_messages",
+            "Messages for the webhook, by what became of them",
+            messages.clone(),
+        );
         registry.register(
             "build",
             "The version that runs",
@@ -100,6 +116,7 @@ impl Prometheus {
             events,
             store_calls,
             password_checks,
+            messages,
         }
     }
 
@@ -138,6 +155,11 @@ impl Recorder for Prometheus {
         };
         let histogram = self.password_checks.get_or_create(&labels);
         histogram.observe(took.as_secs_f64());
+    }
+
+    fn message(&self, outcome: MessageOutcome) {
+        let outcome = outcome.name();
+        self.messages.get_or_create(&OfMessage { outcome }).inc();
     }
 }
 

@@ -27,5 +27,6 @@ mod stores;
 mod timeouts;
 mod tls;
 mod transcripts;
+mod webhook;
 
 use testkit::{browser, dawdle, program};
