@@ -182,14 +182,17 @@ const RIGHT: Verdict = Verdict::Right { stronger: None };
 async fn a_user_is_added_with_a_password_that_works() {
     let desk = Desk::new().await;
     let said = desk
-        .type_in("jackline user add bob --admin", &["purple rain"])
+        .type_in(
+            "jackline user add bob --admin",
+            &["purple rain on the quay"],
+        )
         .await
         .unwrap();
     assert!(
         said.starts_with("bob is added, with the id user-"),
         "{said}"
     );
-    assert_eq!(desk.verify("bob", "purple rain").await, RIGHT);
+    assert_eq!(desk.verify("bob", "purple rain on the quay").await, RIGHT);
     let again = desk
         .type_in("jackline user add BOB", &[])
         .await
@@ -199,7 +202,10 @@ async fn a_user_is_added_with_a_password_that_works() {
         .type_in("jackline user add eve", &["short"])
         .await
         .unwrap_err();
-    assert_eq!(weak.to_string(), "the password needs at least 8 characters");
+    assert_eq!(
+        weak.to_string(),
+        "the password needs at least 15 characters; a few words that do not belong together make a good one"
+    );
     let list = desk
         .type_in("jackline user list --json", &[])
         .await
@@ -216,7 +222,7 @@ async fn a_user_is_added_with_a_password_that_works() {
 #[tokio::test]
 async fn disabling_refuses_logins_and_ends_sessions() {
     let desk = Desk::new().await;
-    desk.type_in("jackline user add bob", &["purple rain"])
+    desk.type_in("jackline user add bob", &["purple rain on the quay"])
         .await
         .unwrap();
     let id = desk.users.find_id("bob").await.unwrap().unwrap();
@@ -238,7 +244,7 @@ async fn disabling_refuses_logins_and_ends_sessions() {
 async fn sessions_that_could_not_be_ended_are_an_error_though_the_user_is_disabled() {
     let mut desk = Desk::new().await;
     desk.sessions.down = true;
-    desk.type_in("jackline user add bob", &["purple rain"])
+    desk.type_in("jackline user add bob", &["purple rain on the quay"])
         .await
         .unwrap();
     let error = desk
@@ -258,14 +264,17 @@ async fn sessions_that_could_not_be_ended_are_an_error_though_the_user_is_disabl
 #[tokio::test]
 async fn a_new_password_replaces_the_old_and_ends_sessions() {
     let desk = Desk::new().await;
-    desk.type_in("jackline user add bob", &["purple rain"])
+    desk.type_in("jackline user add bob", &["purple rain on the quay"])
         .await
         .unwrap();
     desk.type_in("jackline user passwd bob", &["little red corvette"])
         .await
         .unwrap();
     assert_eq!(desk.verify("bob", "little red corvette").await, RIGHT);
-    assert_eq!(desk.verify("bob", "purple rain").await, Verdict::Wrong);
+    assert_eq!(
+        desk.verify("bob", "purple rain on the quay").await,
+        Verdict::Wrong
+    );
     assert_eq!(desk.sessions.ended.lock().unwrap().len(), 1);
     let nobody = desk
         .type_in("jackline user passwd eve", &[])

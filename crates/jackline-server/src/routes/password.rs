@@ -11,7 +11,7 @@ use super::{Done, report_busy};
 use crate::app::App;
 use crate::body::JsonBody;
 use crate::error::ApiError;
-use crate::passwords::{NewPassword, Password};
+use crate::passwords::{NewPassword, Password, WeakPassword};
 use crate::users::UserId;
 
 /// `{"newPassword":"…"}`
@@ -33,9 +33,7 @@ pub async fn change(
     JsonBody(change): JsonBody<PasswordChange>,
 ) -> Result<Json<Done>, ApiError> {
     let identity = session.require_recent_authentication()?;
-    let new = NewPassword::parse(change.new_password, &identity.name).map_err(|_| {
-        ApiError::BadRequest("Password must have 8 to 1024 characters and not be your user name")
-    })?;
+    let new = NewPassword::parse(change.new_password, &identity.name).map_err(unfit)?;
     let hash = app
         .hasher
         .hash(new)
@@ -63,4 +61,15 @@ pub async fn change(
     session.end_others().await?;
     session.rotate()?;
     Ok(Done::json())
+}
+
+/// What to do about it.
+fn unfit(weak: WeakPassword) -> ApiError {
+    ApiError::BadRequest(match weak {
+        WeakPassword::Short => "Password must have at least 15 characters",
+        WeakPassword::Long => "Password must have at most 1024 bytes",
+        WeakPassword::Guessable => {
+            "Password is too easy to guess: add words that do not belong together"
+        }
+    })
 }

@@ -289,7 +289,7 @@ fn every_operation_answers_as_documented_when_all_is_well_and_when_it_is_not() {
         &alice.send_safely(Method::POST, "/password", Some(&short)),
         400,
     );
-    let new = json!({ "newPassword": "another-horse" });
+    let new = json!({ "newPassword": "another-horse-on-kelp" });
     look(
         "POST",
         "/password",
