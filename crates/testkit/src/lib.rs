@@ -11,6 +11,7 @@ pub mod certificates;
 pub mod dawdle;
 pub mod node;
 mod packages;
+pub mod passkey;
 pub mod postgres;
 mod process;
 pub mod program;

@@ -8,7 +8,8 @@ use clap::CommandFactory;
 use super::password_input::{AskPassword, first_line};
 use super::user::{EndSessions, UserTools};
 use super::*;
-use crate::config::Environment;
+use crate::config::{Environment, Secret};
+use crate::factors::{Factors, Seals, Used};
 use crate::passwords::{Cost, Password, PasswordHasher, Verdict};
 use crate::users::{SqliteUsers, UserId, Users};
 
@@ -125,6 +126,7 @@ impl EndSessions for Sessions {
 struct Desk {
     _folder: tempfile::TempDir,
     users: Users,
+    factors: Factors,
     hasher: PasswordHasher,
     sessions: Sessions,
 }
@@ -137,12 +139,12 @@ impl Desk {
             passes: 1,
             lanes: 1,
         };
+        let users = SqliteUsers::open(folder.path().join("users.db")).await;
+        let users = Users::new(users.unwrap());
+        let secret = Secret::parse("zqx-wvk-jhg-pdf-mnb-ytr-0123456789").unwrap();
         Self {
-            users: Users::new(
-                SqliteUsers::open(folder.path().join("users.db"))
-                    .await
-                    .unwrap(),
-            ),
+            factors: Factors::new(users.clone(), Seals::new(&[secret])),
+            users,
             hasher: PasswordHasher::with_cost(1, cost).unwrap(),
             sessions: Sessions::default(),
             _folder: folder,
@@ -157,6 +159,7 @@ impl Desk {
         let mut passwords = Typed(passwords.iter().copied().collect());
         let tools = UserTools {
             users: &self.users,
+            factors: &self.factors,
             hasher: &self.hasher,
             sessions: &self.sessions,
             passwords: &mut passwords,
@@ -278,6 +281,44 @@ async fn a_new_password_replaces_the_old_and_ends_sessions() {
     assert_eq!(desk.sessions.ended.lock().unwrap().len(), 1);
     let nobody = desk
         .type_in("jackline user passwd eve", &[])
+        .await
+        .unwrap_err();
+    assert!(nobody.to_string().starts_with("there is no user eve"));
+}
+
+// Proves: R2, J4
+#[tokio::test]
+async fn recovery_codes_are_printed_once_count_once_and_end_sessions() {
+    let desk = Desk::new().await;
+    desk.type_in(
+        "jackline user add root --admin",
+        &["purple rain on the quay"],
+    )
+    .await
+    .unwrap();
+    let said = desk
+        .type_in("jackline user recovery-codes root", &[])
+        .await
+        .unwrap();
+    let codes: Vec<_> = said.lines().take(10).collect();
+    assert!(
+        said.lines()
+            .nth(10)
+            .unwrap()
+            .contains("2 sessions are ended")
+    );
+    assert_eq!(desk.sessions.ended.lock().unwrap().len(), 1);
+    let id = desk.users.find_id("root").await.unwrap().unwrap();
+    assert!(desk.factors.of(&id).await.unwrap().asks_for_second());
+    let check = async |code: &str| desk.factors.check_code(&id, code, 0).await.unwrap();
+    assert_eq!(check(codes[3]).await, Some(Used::Recovery { left: 9 }));
+    assert_eq!(check(codes[3]).await, None);
+    desk.type_in("jackline user recovery-codes root", &[])
+        .await
+        .unwrap();
+    assert_eq!(check(codes[4]).await, None, "void");
+    let nobody = desk
+        .type_in("jackline user recovery-codes eve", &[])
         .await
         .unwrap_err();
     assert!(nobody.to_string().starts_with("there is no user eve"));

@@ -1,5 +1,5 @@
-//! `POST /login`: from a user name and a password to a new session. Unknown user, wrong password and disabled user are one
-//! answer, and take the same steps in the same order.
+//! `POST /login`: from a user name and a password to a new session, or to one that waits for a second factor. Unknown user, wrong password
+//! and disabled user are one answer.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,15 +7,14 @@ use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::AppendHeaders;
 use jackline::LazySession;
-use jackline::lifecycle::{OwnerId, Role};
 use serde::{Deserialize, Serialize};
 
-use super::judged;
 use crate::app::App;
 use crate::body::JsonBody;
 use crate::error::ApiError;
-use crate::passwords::{Password, Verdict};
-use crate::users::{Credentials, UserId};
+use crate::factors::Kind;
+use crate::login::{self, LoggedIn, Step};
+use crate::passwords::Password;
 
 /// `{"username":"alice","password":"…"}`
 #[derive(Debug, Deserialize)]
@@ -24,89 +23,66 @@ pub struct Login {
     password: Password,
 }
 
-/// `{"ok":true,"user":"alice"}`
+/// `{"ok":true,"user":"alice"}`, or `{"ok":false,"secondFactor":["passkey","totp","recovery"]}`.
 #[derive(Debug, Serialize)]
-pub struct LoggedIn {
-    ok: bool,
-    user: String,
+#[serde(untagged)]
+pub enum LoginAnswer {
+    /// Somebody is logged in.
+    #[serde(rename_all = "camelCase")]
+    LoggedIn {
+        /// They are.
+        ok: bool,
+        /// Who.
+        user: String,
+        /// How many recovery codes are left, if one was used.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        recovery_codes_left: Option<usize>,
+    },
+    /// The password was right, and nobody is logged in yet.
+    #[serde(rename_all = "camelCase")]
+    SecondFactor {
+        /// Nobody is.
+        ok: bool,
+        /// With what the second step can be taken.
+        second_factor: Vec<Kind>,
+    },
 }
 
 /// The cookie by which a device is known from its first login on.
 pub type DeviceHeader = AppendHeaders<Option<(HeaderName, HeaderValue)>>;
 
-/// Checks the password, and logs the user in with a new token.
+/// Checks the password, and logs the user in with a new token, or asks for the second factor.
 ///
 /// # Errors
-/// `401` for whatever is wrong with the credentials, `429` after too many that failed or while too many are being checked, `503` if a
-/// store is away.
+/// As [`login::with_password`].
 pub async fn log_in(
     State(app): State<App>,
     session: LazySession,
     headers: HeaderMap,
     JsonBody(login): JsonBody<Login>,
-) -> Result<(DeviceHeader, Json<LoggedIn>), ApiError> {
-    let (guessing, now) = (&app.guessing, app.now_ms.moment());
-    let trial = guessing
-        .login(&session, &headers, &login.username, now)
-        .await?;
-    let known = app.users.find_id(&login.username).await?;
-    // For a user that is not there the same questions are asked in vain, so that it takes as long.
-    let asked = known.clone().unwrap_or_else(UserId::nobody);
-    let owner = OwnerId::new(asked.as_str()).map_err(|error| ApiError::Internal(error.into()))?;
-    // Before the credentials are read: what is revoked from here on is revoked for this login too (J4).
-    let (session, attempt) = session.begin_login(&owner).await?;
-    let credentials = app.users.credentials(&asked).await?;
-    let hash = credentials
-        .as_ref()
-        .map(|credentials| credentials.hash.clone());
-    let verified = app.hasher.verify(login.password, hash).await;
-    let (trial, verdict) = judged(trial, &session, verified).await?;
-    let refused = |reason| {
-        session.report_login_failure(known.as_ref().map(UserId::as_str), reason);
-        Err(ApiError::InvalidCredentials)
-    };
-    let (Some(id), Some(user)) = (&known, credentials) else {
-        return refused("unknown_user");
-    };
-    let Verdict::Right { stronger } = verdict else {
-        return refused("wrong_password");
-    };
-    if user.disabled {
-        return refused("disabled");
-    }
-    trial.succeeded().await?;
-    if let Some(stronger) = stronger {
-        strengthen(&app, id, &user, stronger).await;
-    }
-    session.log_in(
-        attempt,
-        user.username.as_str(),
-        Role::new(user.role.as_str()),
-    )?;
-    let device = guessing
-        .remember(&headers, &login.username, now)
-        .map_err(ApiError::Internal)?;
-    Ok((
-        AppendHeaders(device.map(|cookie| (SET_COOKIE, cookie))),
-        Json(LoggedIn {
-            ok: true,
-            user: user.username.as_str().to_owned(),
-        }),
-    ))
+) -> Result<(DeviceHeader, Json<LoginAnswer>), ApiError> {
+    let step =
+        login::with_password(&app, &session, &headers, &login.username, login.password).await?;
+    Ok(match step {
+        Step::LoggedIn(done) => answer(done),
+        Step::SecondFactor(second_factor) => (
+            AppendHeaders(None),
+            Json(LoginAnswer::SecondFactor {
+                ok: false,
+                second_factor,
+            }),
+        ),
+    })
 }
 
-/// Keeps the stronger hash. A login does not fail because that does.
-async fn strengthen(
-    app: &App,
-    id: &UserId,
-    user: &Credentials,
-    stronger: crate::passwords::PhcHash,
-) {
-    if let Err(error) = app
-        .users
-        .refresh_hash(id, user.hash.clone(), stronger)
-        .await
-    {
-        tracing::warn!(%error, "a password's stronger hash could not be kept");
-    }
+/// What a login is answered with.
+pub(super) fn answer(done: LoggedIn) -> (DeviceHeader, Json<LoginAnswer>) {
+    (
+        AppendHeaders(done.device.map(|cookie| (SET_COOKIE, cookie))),
+        Json(LoginAnswer::LoggedIn {
+            ok: true,
+            user: done.username,
+            recovery_codes_left: done.recovery_codes_left,
+        }),
+    )
 }

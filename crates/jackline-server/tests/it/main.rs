@@ -20,6 +20,7 @@ mod outages;
 mod redis;
 mod restarts;
 mod routes;
+mod second_factors;
 mod shutdown;
 mod startup;
 mod stores;

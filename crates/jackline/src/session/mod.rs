@@ -485,6 +485,12 @@ impl Session {
 
     /// Sends an event about this session and request.
     pub fn report(&self, kind: EventKind) {
+        self.report_because(kind, None);
+    }
+
+    /// The same with a reason: a word that can be counted.
+    pub fn report_because(&self, kind: EventKind, reason: impl Into<Option<&'static str>>) {
+        let reason: Option<&str> = reason.into();
         let (identity, handle) = {
             let state = self.0.lock();
             (state.record.meta.identity.clone(), state.handle())
@@ -495,6 +501,7 @@ impl Session {
             .event(kind)
             .user_id(user_id)
             .session(handle)
+            .reason(reason)
             .emit();
     }
 }
