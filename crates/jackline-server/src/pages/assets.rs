@@ -27,7 +27,12 @@ const ICON: Asset = Asset {
     kind: "image/svg+xml",
     content: include_str!("../../assets/jackline.svg"),
 };
-const ALL: [Asset; 2] = [STYLE, ICON];
+const PASSKEYS: Asset = Asset {
+    name: "passkeys.js",
+    kind: "text/javascript; charset=utf-8",
+    content: include_str!("../../assets/passkeys.js"),
+};
+const ALL: [Asset; 3] = [STYLE, ICON, PASSKEYS];
 
 /// `?v=…`: which content was meant.
 #[derive(Debug, Deserialize)]
@@ -75,6 +80,11 @@ impl Asset {
 
 pub(super) fn style_path() -> &'static str {
     static PATH: LazyLock<String> = LazyLock::new(|| STYLE.path());
+    &PATH
+}
+
+pub(super) fn passkeys_path() -> &'static str {
+    static PATH: LazyLock<String> = LazyLock::new(|| PASSKEYS.path());
     &PATH
 }
 

@@ -20,6 +20,8 @@ pub enum Place {
     Sessions,
     /// A new password.
     Password,
+    /// Second factors.
+    Factors,
 }
 
 /// What the template `base.html` shows.
@@ -79,15 +81,21 @@ impl Frame {
         assets::style_path()
     }
 
+    /// The script for passkeys, on the pages that offer them.
+    pub(crate) fn passkeys(&self) -> &'static str {
+        assets::passkeys_path()
+    }
+
     pub(crate) fn icon(&self) -> &'static str {
         assets::icon_path()
     }
 }
 
-const WAYS: [(Place, &str, &str); 3] = [
+const WAYS: [(Place, &str, &str); 4] = [
     (Place::Account, "/profile", "Account"),
     (Place::Sessions, "/sessions", "Your sessions"),
     (Place::Password, "/password", "Password"),
+    (Place::Factors, "/factors", "Two-step sign-in"),
 ];
 
 /// A page as a response.

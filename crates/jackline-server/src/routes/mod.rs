@@ -2,6 +2,7 @@
 
 pub mod csrf_token;
 pub mod data;
+pub mod factors;
 pub mod health;
 pub mod login;
 pub mod logout;
@@ -10,6 +11,7 @@ pub mod password;
 pub mod profile;
 pub mod reauth;
 pub mod root;
+pub mod second_factor;
 pub mod sessions;
 pub mod views;
 

@@ -9,11 +9,18 @@ use ureq::http::Method;
 
 use crate::browser::{Answer, Browser, PASSWORD};
 use crate::program::{Place, Program};
+use crate::second_factors::{app as testkit_app, origin};
+use testkit::passkey::Passkey;
 
 const ROUTER: &str = include_str!("../../src/router.rs");
 
 /// The operations that only people are answered.
-const PAGES: [&str; 3] = ["logInPage", "stepUpPage", "changePasswordPage"];
+const PAGES: [&str; 4] = [
+    "logInPage",
+    "secondFactorPage",
+    "stepUpPage",
+    "changePasswordPage",
+];
 
 struct Document(Value);
 
@@ -115,6 +122,8 @@ impl Document {
                 "format" if says == "date-time" => {
                     assert!(value.as_str().unwrap().ends_with('Z'), "{place}");
                 }
+                "enum" => assert!(says.as_array().unwrap().contains(value), "{place}"),
+                "pattern" => assert!(!value.as_str().unwrap().is_empty(), "{place}"),
                 "additionalProperties" | "description" => {}
                 other => panic!("{other} is not looked at; {place}"),
             }
@@ -145,7 +154,10 @@ fn the_document_has_the_routers_paths_with_their_methods_and_the_programs_versio
     for (path, methods) in operations {
         let refused = browser.send(
             Method::TRACE,
-            &path.replace("{handle}", "x").replace("{name}", "x"),
+            &path
+                .replace("{handle}", "x")
+                .replace("{name}", "x")
+                .replace("{id}", "x"),
             None,
         );
         assert_eq!(refused.status, 405, "{path}");
@@ -314,6 +326,7 @@ fn every_operation_answers_as_documented_when_all_is_well_and_when_it_is_not() {
         &alice.send_safely(Method::POST, "/reauth", Some(&password)),
         200,
     );
+    every_factor_operation(&mut look, &program, &mut alice);
     let short = json!({ "newPassword": "short" });
     look(
         "POST",
@@ -321,7 +334,7 @@ fn every_operation_answers_as_documented_when_all_is_well_and_when_it_is_not() {
         &alice.send_safely(Method::POST, "/password", Some(&short)),
         400,
     );
-    let new = json!({ "newPassword": "another-horse" });
+    let new = json!({ "newPassword": "another-horse-on-kelp" });
     look(
         "POST",
         "/password",
@@ -337,6 +350,89 @@ fn every_operation_answers_as_documented_when_all_is_well_and_when_it_is_not() {
     );
 
     assert_eq!(succeeded, document.operations(), "each has succeeded once");
+}
+
+/// What there is to do with second factors, from the first to the last.
+fn every_factor_operation<'a>(
+    look: &mut impl FnMut(&str, &str, &Answer, u16),
+    program: &'a Program,
+    alice: &mut Browser<'a>,
+) {
+    let nothing = json!({});
+    let mut post = |browser: &mut Browser<'a>, path: &str, body: &Value, status: u16| {
+        let answer = browser.send_safely(Method::POST, path, Some(body));
+        look("POST", path, &answer, status);
+        answer.json()
+    };
+    post(alice, "/factors/recovery-codes", &nothing, 409);
+    post(alice, "/factors/totp", &json!({ "name": 1 }), 400);
+    let secret = post(alice, "/factors/totp", &json!({ "name": "Phone" }), 200);
+    let mut app = testkit_app(&secret);
+    let wrong = json!({ "id": secret["id"], "code": "x" });
+    post(alice, "/factors/totp/confirm", &wrong, 400);
+    let unknown = json!({ "id": "x", "code": "x" });
+    post(alice, "/factors/totp/confirm", &unknown, 404);
+    let right = json!({ "id": secret["id"], "code": app.next_code() });
+    let added = post(alice, "/factors/totp/confirm", &right, 200);
+    post(alice, "/reauth/passkey/options", &nothing, 404);
+
+    let options = post(alice, "/factors/passkeys/options", &nothing, 200);
+    let (passkey, made) = Passkey::make(&options, &origin(program));
+    let made = json!({ "name": "Key", "credential": made });
+    post(alice, "/factors/passkeys", &made, 200);
+    post(alice, "/factors/passkeys", &made, 409);
+
+    let options = post(alice, "/reauth/passkey/options", &nothing, 200);
+    let answer = json!({ "passkey": passkey.answer(&options) });
+    post(alice, "/reauth", &answer, 200);
+    let used = json!({ "code": added["recoveryCodes"][0] });
+    post(alice, "/reauth", &used, 200);
+    post(alice, "/reauth", &used, 401);
+    post(alice, "/factors/recovery-codes", &nothing, 200);
+
+    // A login with either of them.
+    let login = json!({ "username": "alice", "password": PASSWORD });
+    let mut again = Browser::new(program);
+    post(
+        &mut again,
+        "/login/second-factor",
+        &json!({ "code": "x" }),
+        401,
+    );
+    post(&mut again, "/login", &login, 200);
+    post(
+        &mut again,
+        "/login/second-factor",
+        &json!({ "code": "x" }),
+        401,
+    );
+    let form = again.visit("/login/second-factor");
+    let code = json!({ "code": app.next_code() });
+    post(&mut again, "/login/second-factor", &code, 200);
+    let mut again = Browser::new(program);
+    let options = post(&mut again, "/login/passkey/options", &nothing, 200);
+    post(&mut again, "/login/passkey", &nothing, 400);
+    let answer = passkey.answer(&options);
+    post(&mut again, "/login/passkey", &answer, 200);
+    post(&mut again, "/login/passkey", &answer, 401);
+
+    let listed = alice.get("/factors").json();
+    let factors = listed["factors"].as_array().unwrap();
+    let first = json!({ "id": factors[0]["id"] });
+    for status in [200, 404] {
+        post(alice, "/factors/remove", &first, status);
+    }
+    look("GET", "/login/second-factor", &form, 200);
+    let to_program = alice.get("/login/second-factor");
+    look("GET", "/login/second-factor", &to_program, 405);
+    look("GET", "/factors", &alice.get("/factors"), 200);
+    for factor in &factors[1..] {
+        let path = format!("/factors/{}", factor["id"].as_str().unwrap());
+        for status in [200, 404] {
+            let answer = alice.send_safely(Method::DELETE, &path, None);
+            look("DELETE", "/factors/{id}", &answer, status);
+        }
+    }
 }
 
 #[test]
