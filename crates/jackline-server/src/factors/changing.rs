@@ -46,8 +46,7 @@ pub async fn begin_totp(
 /// Makes an app count, by a code that it shows.
 ///
 /// # Errors
-/// `401` without a recent authentication or for a wrong code, `404` if no such secret waits, `429` after too many that were wrong, `503` if a
-/// store is away.
+/// `401` without a recent authentication, `400` for a wrong code, `404` if no such secret waits, `503` if a store is away.
 pub async fn confirm_totp(
     app: &App,
     session: &Session,
@@ -55,7 +54,7 @@ pub async fn confirm_totp(
     code: &str,
 ) -> Result<Added, ApiError> {
     let (user, _) = recently(session)?;
-    let trial = app.guessing.again(session).await?;
+    // Not counted: who has this session was shown the secret, and has nothing to guess.
     session.ensure_live().await?;
     let confirmed = app.factors.confirm_totp(&user, id, code, app.now_ms.get());
     if !confirmed.await? {
@@ -63,7 +62,6 @@ pub async fn confirm_totp(
             "The code does not fit: wait for the next one, and see whether the phone's clock is right",
         ));
     }
-    trial.succeeded().await?;
     added(app, session, &user, id.to_owned(), "totp_added").await
 }
 

@@ -293,6 +293,70 @@ async fn a_new_signing_secret_locks_nobody_out_and_the_old_one_can_go() {
     assert!(matches!(unsealable, Err(FactorError::Unsealable)));
 }
 
+// Proves: R2
+#[tokio::test]
+async fn a_passkeys_question_is_for_one_purpose_one_answer_and_five_minutes() {
+    use jackline::cookie::{Keyring, SigningKey};
+    use jackline::engine::{Engine, Environment, Incoming};
+    use jackline::store::memory::MemoryStore;
+
+    let key = SigningKey::new("zqx-wvk-jhg-pdf-mnb-ytr-0123456789").unwrap();
+    let engine = Engine::builder(MemoryStore::new(), Keyring::new(key))
+        .environment(Environment::Development)
+        .build()
+        .unwrap();
+    let (method, uri) = (axum::http::Method::POST, axum::http::Uri::from_static("/"));
+    let headers = axum::http::HeaderMap::new();
+    let incoming = Incoming {
+        method: &method,
+        uri: &uri,
+        headers: &headers,
+        connection: Some(jackline::engine::Connection {
+            peer: [127, 0, 0, 1].into(),
+            scheme: jackline::proxy::Scheme::Http,
+        }),
+    };
+    let session = engine.open(&incoming).load().await.unwrap();
+    let keep = async || {
+        let origin = "https://app.example.com".to_owned();
+        let kept = Ceremony::keep(&session, Purpose::SignIn, origin, &"state", NOW);
+        kept.await.unwrap();
+    };
+    let take = async |purpose, after| {
+        let taken = Ceremony::take(&session, purpose, NOW + after).await;
+        taken.unwrap().and_then(|asked| asked.state::<String>())
+    };
+    let minutes = 60 * 1000;
+    assert_eq!(take(Purpose::SignIn, 0).await, None);
+    keep().await;
+    assert_eq!(
+        take(Purpose::SignIn, 5 * minutes).await.as_deref(),
+        Some("state")
+    );
+    assert_eq!(take(Purpose::SignIn, 0).await, None, "once");
+    for (purpose, after) in [
+        (Purpose::StepUp, 0),
+        (Purpose::SecondFactor, 0),
+        (Purpose::Registration, 0),
+        (Purpose::SignIn, 5 * minutes + 1),
+        (Purpose::SignIn, -1),
+    ] {
+        keep().await;
+        assert_eq!(take(purpose, after).await, None, "{purpose:?}");
+        assert_eq!(take(Purpose::SignIn, 0).await, None, "it is gone by that");
+    }
+    // Whoever else has taken it meanwhile has counted.
+    keep().await;
+    session.increment("jackline:passkey-turn", 1).await.unwrap();
+    assert_eq!(take(Purpose::SignIn, 0).await, None);
+    // The last question is the one that counts; and what is no question is none.
+    keep().await;
+    keep().await;
+    assert!(take(Purpose::SignIn, 0).await.is_some());
+    session.insert("jackline:passkey", "planted").unwrap();
+    assert_eq!(take(Purpose::SignIn, 0).await, None);
+}
+
 #[test]
 fn what_a_factor_is_called_is_cut_to_what_can_be_shown() {
     assert_eq!(name_of(None, "Passkey"), "Passkey");

@@ -235,6 +235,19 @@ mod tests {
         }
     }
 
+    // Proves: R1, J9
+    #[test]
+    fn judging_a_password_is_bounded_work_whatever_it_is() {
+        // No more than a hundred characters are looked at: what comes after them makes nothing better, and costs nothing.
+        let beginning = "a".repeat(100);
+        let rest = "kelp anchor Zürich 7 quoin; ";
+        assert_eq!(
+            weak(&format!("{beginning}{rest}")),
+            Some(WeakPassword::Guessable)
+        );
+        assert_eq!(weak(&format!("{rest}{beginning}")), None);
+    }
+
     // Proves: R1
     #[test]
     fn one_password_in_two_spellings_is_one_password() {

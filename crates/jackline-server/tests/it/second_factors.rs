@@ -9,6 +9,7 @@ use ureq::http::Method;
 
 use crate::browser::{Answer, Browser, PASSWORD, Site as _};
 use crate::program::{Place, Program};
+use crate::stores::{on_each_store, on_redis};
 
 const WRONG: (u16, &str) = (401, r#"{"error":"Invalid credentials"}"#);
 const NOBODY: (u16, &str) = (401, r#"{"error":"Not authenticated"}"#);
@@ -432,6 +433,82 @@ fn a_check_of_the_live_server_knows_a_second_factor_when_it_meets_one_and_leaves
     let stored = rusqlite::Connection::open(file).unwrap();
     let left: i64 = stored.query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(left, 1);
+}
+
+/// Every way in and every proof, once.
+fn a_whole_round(place: &mut Place) {
+    place.set("JACKLINE_PUBLIC_ORIGIN", ORIGIN);
+    let server = place.serve();
+    let mut alice = Browser::new(&server);
+    assert_eq!(alice.log_in().seen(), DONE);
+    let (mut app, codes) = add_app(&mut alice);
+    let passkey = add_passkey(&mut alice);
+    for code in [app.next_code(), codes[9].clone()] {
+        let mut new = Browser::new(&server);
+        // A visitor's data moves to the session that waits, and what waits is no data.
+        assert_eq!(new.get("/views").json()["views"], 1);
+        assert_eq!(new.log_in().text, asked(&["passkey", "totp", "recovery"]));
+        assert_eq!(new.get("/session/data").text, r#"{"views":1}"#);
+        assert_eq!(give(&mut new, &code).status, 200);
+        assert_eq!(new.get("/profile").status, 200);
+        assert_eq!(give(&mut new, &code).seen(), NOBODY);
+    }
+    let mut new = Browser::new(&server);
+    let options = new.post("/login/passkey/options", &json!({})).json();
+    assert_eq!(new.get("/session/data").text, "{}");
+    let answer = passkey.answer(&options);
+    assert_eq!(post(&mut new, "/login/passkey", &answer).seen(), DONE);
+    let options = done(&mut new, "/reauth/passkey/options", &json!({}));
+    let answer = json!({ "passkey": passkey.answer(&options) });
+    assert_eq!(post(&mut new, "/reauth", &answer).status, 200);
+    assert_eq!(new.get("/profile").status, 200);
+}
+
+// Proves: R2
+#[test]
+fn second_factors_work_on_each_store() {
+    on_each_store(|on| a_whole_round(&mut on.place));
+}
+
+// Proves: R2, R3
+#[test]
+fn second_factors_work_behind_a_near_cache_encrypted_and_beside_express() {
+    let secret = "5f1d7c0b9a3e8642d7f0c1b2a3948576e0d1c2b3a4958677869504132abcdef0";
+    let mut near = on_redis();
+    near.place.set("JACKLINE_NEAR_CACHE", "16MiB");
+    a_whole_round(&mut near.place);
+    let mut encrypted = place();
+    encrypted.set("JACKLINE_ENCRYPTION_KEY", secret);
+    a_whole_round(&mut encrypted);
+    let mut shared = on_redis();
+    shared.place.set("JACKLINE_KEYSPACE", "express");
+    shared.place.set("SESSION_SECRET", secret);
+    a_whole_round(&mut shared.place);
+}
+
+// Proves: R2
+#[test]
+fn an_app_outlives_the_signing_secret_that_it_was_added_under() {
+    let (old, new) = (
+        "the-signing-secret-of-before-zqx-wvk-jhg-0123456789",
+        "the-signing-secret-of-after-zqx-wvk-jhg-0123456789",
+    );
+    let mut place = place();
+    place.set("SESSION_SECRET", old);
+    let server = place.serve();
+    let mut alice = Browser::new(&server);
+    alice.log_in();
+    let (mut app, _) = add_app(&mut alice);
+    drop(server);
+    place.set("SESSION_SECRET", new);
+    place.set("SESSION_SECRET_PREVIOUS", old);
+    // Started, and nobody has used the app.
+    drop(place.serve());
+    place.unset("SESSION_SECRET_PREVIOUS");
+    let server = place.serve();
+    let mut alice = Browser::new(&server);
+    alice.log_in();
+    assert_eq!(give(&mut alice, &app.next_code()).seen(), DONE);
 }
 
 // Proves: R2
