@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::console::Console;
+use crate::factors::Factors;
 use crate::guessing::Guessing;
 use crate::passwords::PasswordHasher;
 use crate::users::Users;
@@ -19,6 +20,12 @@ pub struct App {
     pub engine: Engine,
     /// Who may log in.
     pub users: Users,
+    /// What they prove who they are with, beside passwords.
+    pub factors: Factors,
+    /// The origins that browsers see, if the settings name some.
+    pub public_origins: Arc<[String]>,
+    /// Whether an administrator without a second factor may log in. Not in production.
+    pub admins_need_second_factor: bool,
     /// How often somebody may try to log in.
     pub guessing: Guessing,
     /// Checks and makes password hashes, a bounded number at a time.

@@ -6,7 +6,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jackline::SessionError;
 
-use crate::pages::{ErrorText, page};
+use crate::factors::{FactorError, PasskeyError};
+use crate::pages::{ErrorText, Wants, page};
 use crate::passwords::HashingError;
 use crate::users::UsersError;
 
@@ -19,6 +20,11 @@ pub enum ApiError {
     /// The user name or the password is wrong, or the user is disabled. Which of them is not told.
     #[error("Invalid credentials")]
     InvalidCredentials,
+    /// An administrator in production has none.
+    #[error(
+        "Administrators need a second factor: the operator makes recovery codes with jackline user recovery-codes"
+    )]
+    SecondFactorNeeded,
     /// There is no such thing, or not for this user.
     #[error("Not found")]
     NotFound,
@@ -62,6 +68,7 @@ impl ApiError {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
+            Self::SecondFactorNeeded => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::PageOnly | Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -87,6 +94,35 @@ impl ApiError {
 impl From<UsersError> for ApiError {
     fn from(error: UsersError) -> Self {
         Self::Users(error)
+    }
+}
+
+impl From<FactorError> for ApiError {
+    fn from(error: FactorError) -> Self {
+        match error {
+            FactorError::Users(error) => Self::Users(error),
+            FactorError::Gone => Self::NotFound,
+            FactorError::TooMany => Self::Conflict("Too many of this kind: remove one first"),
+            FactorError::Needed => {
+                Self::Conflict("Administrators need a second factor: add another one first")
+            }
+            FactorError::NotAsked => {
+                Self::Conflict("No passkey was asked for: get the options first")
+            }
+            FactorError::Refused => {
+                Self::BadRequest("The passkey's answer does not fit what was asked: ask again")
+            }
+            FactorError::Unsealable | FactorError::Internal(_) => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<PasskeyError> for ApiError {
+    fn from(error: PasskeyError) -> Self {
+        match error {
+            PasskeyError::Session(error) => error.into(),
+            PasskeyError::Factor(error) => error.into(),
+        }
     }
 }
 
@@ -127,6 +163,26 @@ impl ApiError {
         let mut response = page(self.status(), template)?;
         self.add_headers(response.headers_mut());
         Ok(response)
+    }
+
+    /// The same, or the error itself for a program.
+    pub(crate) fn on_form<T: Template>(
+        self,
+        wants: Wants,
+        form: impl FnOnce() -> T,
+    ) -> Result<Response, Self> {
+        match wants {
+            Wants::Json => Err(self),
+            Wants::Page => self.on_page(&form()),
+        }
+    }
+
+    /// Whether the same may be right a little later: too many have failed, or too many are being checked.
+    pub(crate) fn is_too_often(&self) -> bool {
+        matches!(
+            self,
+            Self::TooManyRequests | Self::Session(SessionError::TooManyAttempts(_))
+        )
     }
 
     fn add_headers(&self, headers: &mut HeaderMap) {

@@ -1,6 +1,8 @@
 //! Guessing passwords is slow here: how often somebody may try, and by what a device is known whose owner is not to be locked out by
 //! strangers. The library counts; these are the numbers.
 //!
+//! Second factors are counted in the same way and apart.
+//!
 //! A login from a device that has been logged in to the account before is counted for that device alone. Every other is counted for its
 //! network first and then for the account, whether or not there is one of that name.
 
@@ -74,6 +76,46 @@ impl Guessing {
         }
     }
 
+    /// Lets somebody whose password was right try a second factor. Counted apart from passwords, or whoever knows the password could begin
+    /// anew with every login.
+    ///
+    /// # Errors
+    /// As for [`Guessing::login`].
+    pub async fn second_factor(
+        &self,
+        session: &Session,
+        headers: &HeaderMap,
+        username: &str,
+        now: UnixMs,
+    ) -> Result<Attempt, SessionError> {
+        let account = account_of(username);
+        match self.devices.find(headers, &account, now) {
+            Some(device) => {
+                let device = second(&device);
+                session
+                    .attempt(&[(Subject::Device(&device), self.account)])
+                    .await
+            }
+            None => {
+                let account = second(&account);
+                session
+                    .attempt(&[
+                        (Subject::Network, self.network),
+                        (Subject::Account(&account), self.account),
+                    ])
+                    .await
+            }
+        }
+    }
+
+    /// Lets somebody try a passkey without having said who they are. There is nothing to guess, and yet it is work.
+    ///
+    /// # Errors
+    /// As for [`Guessing::login`].
+    pub async fn passkey(&self, session: &Session) -> Result<Attempt, SessionError> {
+        session.attempt(&[(Subject::Network, self.network)]).await
+    }
+
     /// Lets whoever is logged in try to prove again who they are. Counted for their session: whoever has stolen it locks nobody out.
     ///
     /// # Errors
@@ -108,6 +150,11 @@ impl Guessing {
         session.note_new_device();
         Ok(Some(self.devices.issue(&account, random, now)))
     }
+}
+
+/// A NUL is in no name that can be somebody's.
+fn second(subject: &str) -> String {
+    format!("{subject}\0second factor")
 }
 
 /// All spellings of a name that log in the same user are one account. What can be nobody's name is one too.

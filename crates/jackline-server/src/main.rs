@@ -12,6 +12,7 @@ use jackline_server::cli::password_input::StandardInput;
 use jackline_server::cli::user::UserTools;
 use jackline_server::cli::{self, Cli, Command, UserCommand};
 use jackline_server::config::{self, Config, Environment, Mistakes};
+use jackline_server::factors::Factors;
 use jackline_server::logging::{self, EventStream};
 use jackline_server::metrics::{EventCounter, Metrics};
 use jackline_server::passwords::PasswordHasher;
@@ -76,6 +77,7 @@ async fn manage_users(config: Config, command: UserCommand) -> anyhow::Result<()
     let users = sessions::open_users(&config).await?;
     let tools = UserTools {
         users: &users,
+        factors: &Factors::new(users.clone(), serve::seals(&config)?),
         hasher: &PasswordHasher::new(1)?,
         sessions: &StoredSessions::open(&config).await?,
         passwords: &mut StandardInput,

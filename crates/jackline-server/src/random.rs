@@ -24,6 +24,12 @@ pub(crate) fn base32(length: usize) -> Result<Zeroizing<String>, getrandom::Erro
     Ok(Zeroizing::new(digits.collect()))
 }
 
+/// Bytes as text that stands in a URL as it is (RFC 4648, section 5).
+pub(crate) fn base64url(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
 /// Random bytes.
 pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     let mut random = [0; N];

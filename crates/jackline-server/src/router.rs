@@ -17,8 +17,8 @@ use crate::console::note_active;
 use crate::error::ApiError;
 use crate::pages::{asset, for_people};
 use crate::routes::{
-    admin, csrf_token, data, health, login, logout, openapi, password, profile, reauth, root,
-    sessions, views,
+    admin, csrf_token, data, factors, health, login, logout, openapi, password, profile, reauth,
+    root, second_factor, sessions, views,
 };
 use crate::to_the_end::to_the_end;
 use crate::unread::announce_close;
@@ -31,9 +31,27 @@ pub fn router(app: App) -> Router {
         .route("/views", get(views::count))
         .route("/csrf-token", get(csrf_token::issue))
         .route("/login", get(login::show).post(login::log_in))
+        .route(
+            "/login/second-factor",
+            get(second_factor::show).post(second_factor::give),
+        )
+        .route(
+            "/login/passkey/options",
+            post(second_factor::ask_for_passkey),
+        )
+        .route("/login/passkey", post(second_factor::give_passkey))
         .route("/logout", post(logout::log_out))
         .route("/profile", get(profile::show))
         .route("/reauth", get(reauth::show).post(reauth::step_up))
+        .route("/reauth/passkey/options", post(reauth::ask_for_passkey))
+        .route("/factors", get(factors::list))
+        .route("/factors/remove", post(factors::remove_by_form))
+        .route("/factors/{id}", delete(factors::remove))
+        .route("/factors/totp", post(factors::enrol_totp))
+        .route("/factors/totp/confirm", post(factors::confirm))
+        .route("/factors/passkeys/options", post(factors::ask_for_passkey))
+        .route("/factors/passkeys", post(factors::register_passkey))
+        .route("/factors/recovery-codes", post(factors::renew_codes))
         .route("/password", get(password::show).post(password::change))
         .route("/session/data", get(data::show).patch(data::merge))
         .route("/sessions", get(sessions::list))

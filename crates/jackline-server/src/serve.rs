@@ -19,6 +19,7 @@ use crate::app::{App, NowMs};
 use crate::config::Config;
 use crate::connections::{MAX_CONNECTIONS, Places};
 use crate::console::Console;
+use crate::factors::{Factors, Seals};
 use crate::guessing::Guessing;
 use crate::metrics::{self, Metrics, Server};
 use crate::passwords::{NewPassword, PasswordHasher};
@@ -59,19 +60,31 @@ pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     })?;
     let users = sessions::open_users(&config).await?;
     let hasher = PasswordHasher::for_this_machine()?.told_to(metrics.recorders);
+    let factors = Factors::new(users.clone(), seals(&config)?);
+    seal_anew(&factors).await?;
     let places = Places::new(MAX_CONNECTIONS);
     keep_demo_user(&config, &users, &hasher, &engine).await?;
     let stopping = watch::Sender::new(false);
     let tasks = TaskTracker::new();
+    let tls = config.tls.as_ref().map(Tls::open).transpose()?;
     if let Some(gauges) = &metrics.gauges {
         gauges.of(Server {
             places: places.clone(),
             hasher: hasher.clone(),
+            certificate: tls.as_ref().map(Tls::served),
         });
     }
     let app = App {
         engine: engine.clone(),
         users,
+        factors,
+        public_origins: config
+            .front
+            .public_origins()
+            .iter()
+            .map(|origin| origin.as_str().to_owned())
+            .collect(),
+        admins_need_second_factor: config.deployment.is_production(),
         guessing: Guessing::new(&config)?,
         hasher,
         console,
@@ -86,7 +99,6 @@ pub async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
         Some(otlp) => otlp.around(router, sessions::trusted_proxies(&config)?),
         None => router,
     };
-    let tls = config.tls.as_ref().map(Tls::open).transpose()?;
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!(
             "cannot listen on {}; is another program using the port?",
@@ -178,6 +190,37 @@ async fn keep_demo_user(
             .await?;
         users.remove_demo_user().await?;
         tracing::warn!("the demo user was removed: production has none");
+    }
+    Ok(())
+}
+
+/// The keys that second factors are sealed by.
+///
+/// # Errors
+///
+/// If there is no signing secret.
+pub fn seals(config: &Config) -> anyhow::Result<Seals> {
+    Ok(Seals::new(&config.signing.secrets(&config.data_dir)?))
+}
+
+/// Before anybody logs in: once this is done, an older signing secret may be taken out of the settings.
+async fn seal_anew(factors: &Factors) -> anyhow::Result<()> {
+    let (anew, lost) = factors
+        .seal_anew()
+        .await
+        .context("cannot look through the second factors")?;
+    if anew > 0 {
+        tracing::info!(
+            anew,
+            "second factors are sealed under the newest SESSION_SECRET now"
+        );
+    }
+    if lost > 0 {
+        tracing::warn!(
+            lost,
+            "second factors were sealed under a secret that is not here any more: add it to SESSION_SECRET_PREVIOUS and start again, or \
+             give their users recovery codes with `jackline user recovery-codes`"
+        );
     }
     Ok(())
 }

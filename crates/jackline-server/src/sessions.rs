@@ -61,6 +61,8 @@ pub async fn engine_told_to(
     let keys = keyring(config)?;
     let mut csrf = CsrfDefence::new()
         .exempt_from_token(axum::http::Method::POST, "/login")
+        // Whoever comes without a session has no token either. Its answer does.
+        .exempt_from_token(axum::http::Method::POST, "/login/passkey/options")
         .exempt_from_token(axum::http::Method::POST, "/logout");
     for origin in config.front.public_origins() {
         csrf = csrf.trust(

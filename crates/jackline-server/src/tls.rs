@@ -16,6 +16,7 @@ use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_rustls::TlsAcceptor;
+use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
 use crate::config::TlsFiles;
@@ -72,6 +73,11 @@ impl Tls {
             config: Arc::new(config),
             trouble: None,
         })
+    }
+
+    /// The certificate that is served.
+    pub(crate) fn served(&self) -> Arc<Served> {
+        Arc::clone(&self.served)
     }
 
     /// What makes TLS of a connection.
@@ -145,9 +151,20 @@ impl Tls {
 
 /// The certificate that is shown to whoever connects next.
 #[derive(Debug)]
-struct Served(RwLock<Arc<CertifiedKey>>);
+pub(crate) struct Served(RwLock<Arc<CertifiedKey>>);
 
 impl Served {
+    /// When it runs out, in seconds since 1970. Read from the certificate at each asking: it is asked for once in a scrape.
+    pub(crate) fn ends_secs(&self) -> Option<u64> {
+        let current = self.current();
+        let (_, certificate) = parse_x509_certificate(current.cert.first()?).ok()?;
+        u64::try_from(certificate.validity().not_after.timestamp()).ok()
+    }
+
+    fn current(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn replace(&self, certified: CertifiedKey) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certified);
     }
@@ -156,8 +173,7 @@ impl Served {
 impl ResolvesServerCert for Served {
     /// One certificate, whatever name was asked for.
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&current))
+        Some(self.current())
     }
 }
 
@@ -190,22 +206,22 @@ impl Pair {
 }
 
 fn read(variable: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Unreadable {
+    std::fs::read(path).map_err(|error| TlsError::Unreadable {
         variable,
         path: path.to_owned(),
-        source,
+        error,
     })
 }
 
 /// Why a certificate and its key cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
-    #[error("cannot read {}, which {variable} names: {source}", path.display())]
+    #[error("cannot read {}, which {variable} names: {error}", path.display())]
     Unreadable {
         variable: &'static str,
         path: PathBuf,
-        // Not `#[source]`: it is in the message, which is compared.
-        source: io::Error,
+        // Not a source, which would be said twice: it is in the message, which is compared.
+        error: io::Error,
     },
     #[error("the file that JACKLINE_TLS_CERT_FILE names holds no certificate in PEM")]
     NoCertificate,
@@ -250,8 +266,7 @@ mod tests {
     }
 
     fn shown(tls: &Tls) -> Vec<u8> {
-        let served = tls.served.0.read().unwrap();
-        served.cert.first().unwrap().to_vec()
+        tls.served.current().cert.first().unwrap().to_vec()
     }
 
     // Proves: J11

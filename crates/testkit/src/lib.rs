@@ -12,6 +12,7 @@ pub mod chromium;
 pub mod dawdle;
 pub mod node;
 mod packages;
+pub mod passkey;
 pub mod postgres;
 mod process;
 pub mod program;

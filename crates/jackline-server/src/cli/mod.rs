@@ -123,6 +123,20 @@ pub enum UserCommand {
         #[arg(value_parser = username)]
         name: Username,
     },
+    /// Print fresh recovery codes, and end the user's sessions. Codes from before are void.
+    #[command(
+        name = "recovery-codes",
+        after_help = "Example:
+  jackline user recovery-codes alice
+
+Each code is good for one login, beside the password, and they are printed this once. For somebody who has lost their app and passkeys, and for
+the first login of an administrator in production, who then adds a factor of their own."
+    )]
+    RecoveryCodes {
+        /// Whose codes.
+        #[arg(value_parser = username)]
+        name: Username,
+    },
     /// List all users.
     #[command(after_help = "Examples:
   jackline user list

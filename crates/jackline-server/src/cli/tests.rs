@@ -8,7 +8,8 @@ use clap::CommandFactory;
 use super::password_input::{AskPassword, first_line};
 use super::user::{EndSessions, UserTools};
 use super::*;
-use crate::config::Environment;
+use crate::config::{Environment, Secret};
+use crate::factors::{Factors, Seals, Used};
 use crate::passwords::{Cost, Password, PasswordHasher, Verdict};
 use crate::users::{SqliteUsers, UserId, Users};
 
@@ -147,6 +148,7 @@ impl EndSessions for Sessions {
 struct Desk {
     _folder: tempfile::TempDir,
     users: Users,
+    factors: Factors,
     hasher: PasswordHasher,
     sessions: Sessions,
 }
@@ -159,12 +161,12 @@ impl Desk {
             passes: 1,
             lanes: 1,
         };
+        let users = SqliteUsers::open(folder.path().join("users.db")).await;
+        let users = Users::new(users.unwrap());
+        let secret = Secret::parse("zqx-wvk-jhg-pdf-mnb-ytr-0123456789").unwrap();
         Self {
-            users: Users::new(
-                SqliteUsers::open(folder.path().join("users.db"))
-                    .await
-                    .unwrap(),
-            ),
+            factors: Factors::new(users.clone(), Seals::new(&[secret])),
+            users,
             hasher: PasswordHasher::with_cost(1, cost).unwrap(),
             sessions: Sessions::default(),
             _folder: folder,
@@ -179,6 +181,7 @@ impl Desk {
         let mut passwords = Typed(passwords.iter().copied().collect());
         let tools = UserTools {
             users: &self.users,
+            factors: &self.factors,
             hasher: &self.hasher,
             sessions: &self.sessions,
             passwords: &mut passwords,
@@ -204,14 +207,17 @@ const RIGHT: Verdict = Verdict::Right { stronger: None };
 async fn a_user_is_added_with_a_password_that_works() {
     let desk = Desk::new().await;
     let said = desk
-        .type_in("jackline user add bob --admin", &["purple rain"])
+        .type_in(
+            "jackline user add bob --admin",
+            &["purple rain on the quay"],
+        )
         .await
         .unwrap();
     assert!(
         said.starts_with("bob is added, with the id user-"),
         "{said}"
     );
-    assert_eq!(desk.verify("bob", "purple rain").await, RIGHT);
+    assert_eq!(desk.verify("bob", "purple rain on the quay").await, RIGHT);
     let again = desk
         .type_in("jackline user add BOB", &[])
         .await
@@ -221,7 +227,10 @@ async fn a_user_is_added_with_a_password_that_works() {
         .type_in("jackline user add eve", &["short"])
         .await
         .unwrap_err();
-    assert_eq!(weak.to_string(), "the password needs at least 8 characters");
+    assert_eq!(
+        weak.to_string(),
+        "the password needs at least 15 characters; a few words that do not belong together make a good one"
+    );
     let list = desk
         .type_in("jackline user list --json", &[])
         .await
@@ -238,7 +247,7 @@ async fn a_user_is_added_with_a_password_that_works() {
 #[tokio::test]
 async fn disabling_refuses_logins_and_ends_sessions() {
     let desk = Desk::new().await;
-    desk.type_in("jackline user add bob", &["purple rain"])
+    desk.type_in("jackline user add bob", &["purple rain on the quay"])
         .await
         .unwrap();
     let id = desk.users.find_id("bob").await.unwrap().unwrap();
@@ -260,7 +269,7 @@ async fn disabling_refuses_logins_and_ends_sessions() {
 async fn sessions_that_could_not_be_ended_are_an_error_though_the_user_is_disabled() {
     let mut desk = Desk::new().await;
     desk.sessions.down = true;
-    desk.type_in("jackline user add bob", &["purple rain"])
+    desk.type_in("jackline user add bob", &["purple rain on the quay"])
         .await
         .unwrap();
     let error = desk
@@ -280,17 +289,58 @@ async fn sessions_that_could_not_be_ended_are_an_error_though_the_user_is_disabl
 #[tokio::test]
 async fn a_new_password_replaces_the_old_and_ends_sessions() {
     let desk = Desk::new().await;
-    desk.type_in("jackline user add bob", &["purple rain"])
+    desk.type_in("jackline user add bob", &["purple rain on the quay"])
         .await
         .unwrap();
     desk.type_in("jackline user passwd bob", &["little red corvette"])
         .await
         .unwrap();
     assert_eq!(desk.verify("bob", "little red corvette").await, RIGHT);
-    assert_eq!(desk.verify("bob", "purple rain").await, Verdict::Wrong);
+    assert_eq!(
+        desk.verify("bob", "purple rain on the quay").await,
+        Verdict::Wrong
+    );
     assert_eq!(desk.sessions.ended.lock().unwrap().len(), 1);
     let nobody = desk
         .type_in("jackline user passwd eve", &[])
+        .await
+        .unwrap_err();
+    assert!(nobody.to_string().starts_with("there is no user eve"));
+}
+
+// Proves: R2, J4
+#[tokio::test]
+async fn recovery_codes_are_printed_once_count_once_and_end_sessions() {
+    let desk = Desk::new().await;
+    desk.type_in(
+        "jackline user add root --admin",
+        &["purple rain on the quay"],
+    )
+    .await
+    .unwrap();
+    let said = desk
+        .type_in("jackline user recovery-codes root", &[])
+        .await
+        .unwrap();
+    let codes: Vec<_> = said.lines().take(10).collect();
+    assert!(
+        said.lines()
+            .nth(10)
+            .unwrap()
+            .contains("2 sessions are ended")
+    );
+    assert_eq!(desk.sessions.ended.lock().unwrap().len(), 1);
+    let id = desk.users.find_id("root").await.unwrap().unwrap();
+    assert!(desk.factors.of(&id).await.unwrap().asks_for_second());
+    let check = async |code: &str| desk.factors.check_code(&id, code, 0).await.unwrap();
+    assert_eq!(check(codes[3]).await, Some(Used::Recovery { left: 9 }));
+    assert_eq!(check(codes[3]).await, None);
+    desk.type_in("jackline user recovery-codes root", &[])
+        .await
+        .unwrap();
+    assert_eq!(check(codes[4]).await, None, "void");
+    let nobody = desk
+        .type_in("jackline user recovery-codes eve", &[])
         .await
         .unwrap_err();
     assert!(nobody.to_string().starts_with("there is no user eve"));

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 
 use super::UserCommand;
 use super::password_input::AskPassword;
+use crate::factors::{FactorError, Factors};
 use crate::logging::SECURITY_TARGET;
 use crate::passwords::{NewPassword, PasswordHasher, PhcHash};
 use crate::users::{NewUser, Role, User, UserId, Username, Users, UsersError};
@@ -22,6 +23,8 @@ pub trait EndSessions {
 pub struct UserTools<'a, E, P> {
     /// The users.
     pub users: &'a Users,
+    /// Their second factors.
+    pub factors: &'a Factors,
     /// Hashes new passwords.
     pub hasher: &'a PasswordHasher,
     /// Ends the sessions of those who are disabled or get a new password.
@@ -50,6 +53,7 @@ pub async fn run<E: EndSessions, P: AskPassword>(
         UserCommand::Passwd { name } => tools.set_password(&name).await?,
         UserCommand::Disable { name } => tools.disable(&name).await?,
         UserCommand::Enable { name } => tools.enable(&name).await?,
+        UserCommand::RecoveryCodes { name } => tools.recovery_codes(&name).await?,
         UserCommand::List { json: true } => {
             format!("{}\n", serde_json::to_string(&tools.users.list().await?)?)
         }
@@ -138,6 +142,35 @@ impl<E: EndSessions, P: AskPassword> UserTools<'_, E, P> {
             via = "command line"
         );
         Ok(format!("{name} may log in again\n"))
+    }
+
+    async fn recovery_codes(&mut self, name: &Username) -> anyhow::Result<String> {
+        let id = self.id(name).await?;
+        let codes = match self.factors.new_recovery_codes(&id, self.now_ms).await {
+            Err(FactorError::Gone) => bail!("there is no user {name} any more"),
+            codes => codes?,
+        };
+        tracing::warn!(
+            target: SECURITY_TARGET,
+            event = "second_factor_changed",
+            owasp = "user_updated",
+            user_id = id.as_str(),
+            reason = "recovery_codes_renewed",
+            via = "command line"
+        );
+        // A login with the password alone may be under way.
+        let ended = self.end_sessions(&id).await.with_context(|| {
+            format!("{name} has new recovery codes, but open sessions may go on; run this again")
+        })?;
+        let mut said = String::new();
+        for code in &codes {
+            said.push_str(code.expose());
+            said.push('\n');
+        }
+        said.push_str(&format!(
+            "Each is good for one login of {name}, beside the password. They are not shown again; {ended}.\n"
+        ));
+        Ok(said)
     }
 
     async fn id(&self, name: &Username) -> anyhow::Result<UserId> {

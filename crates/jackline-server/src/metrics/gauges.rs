@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use jackline::events::EventKind;
 
@@ -11,6 +11,7 @@ use super::busiest::Busiest;
 use crate::app::NowMs;
 use crate::connections::Places;
 use crate::passwords::PasswordHasher;
+use crate::tls::Served;
 
 /// The kinds of events that many of from one network are an attack.
 pub(super) const FROM_ONE_NETWORK: [EventKind; 4] = [
@@ -30,7 +31,7 @@ pub(super) struct Gauge {
 /// A gauge's values, one for each kind of event that it is about, or one of no kind.
 type Values = Vec<(Option<EventKind>, u64)>;
 
-pub(super) const ALL: [Gauge; 4] = [
+pub(super) const ALL: [Gauge; 5] = [
     Gauge {
         name: "store_up",
         help: "Whether the session store took the last call that would have shown otherwise",
@@ -45,6 +46,18 @@ pub(super) const ALL: [Gauge; 4] = [
         name: "passwords_in_hand",
         help: "Passwords that are being checked or wait for it",
         read: |gauges| gauges.of_server(|server| server.hasher.in_hand()),
+    },
+    Gauge {
+        name: "certificate_expiry_timestamp_seconds",
+        help: "When the certificate runs out that is shown to whoever connects next",
+        read: |gauges| {
+            let certificate = gauges
+                .server
+                .get()
+                .and_then(|server| server.certificate.as_ref());
+            let ends = certificate.and_then(|served| served.ends_secs());
+            ends.map(|ends| (None, ends)).into_iter().collect()
+        },
     },
     Gauge {
         name: "busiest_network_events",
@@ -74,6 +87,8 @@ pub(crate) struct Server {
     pub(crate) places: Places,
     /// Where passwords wait.
     pub(crate) hasher: PasswordHasher,
+    /// What it shows to clients, if it speaks TLS itself.
+    pub(crate) certificate: Option<Arc<Served>>,
 }
 
 impl Gauges {

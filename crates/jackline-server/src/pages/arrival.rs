@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Notice {
     }
 }
 
-const NOTICES: [(&str, &str); 9] = [
+const NOTICES: [(&str, &str); 13] = [
     (
         "expired",
         "You were signed out because you had not been here for a while. Sign in to go on.",
@@ -55,5 +55,21 @@ const NOTICES: [(&str, &str); 9] = [
     ),
     ("user-enabled", "The user may sign in again."),
     ("all-ended", "All sessions of the user have ended."),
+    (
+        "again",
+        "Signing in has taken too long, or was called off. Please begin again.",
+    ),
+    (
+        "factor-added",
+        "Added. From now on you are asked for it when you sign in.",
+    ),
+    (
+        "factor-removed",
+        "Removed. All your other sessions have ended.",
+    ),
+    (
+        "recovery-code-used",
+        "You have used a recovery code, and it is worth nothing now. If you lost a passkey or an app, remove it here and add another.",
+    ),
     ("others-ended", "All your other sessions have ended."),
 ];

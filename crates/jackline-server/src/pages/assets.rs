@@ -32,7 +32,12 @@ const CONSOLE_SCRIPT: Asset = Asset {
     kind: "text/javascript; charset=utf-8",
     content: include_str!("../../assets/console.js"),
 };
-const ALL: [Asset; 3] = [STYLE, ICON, CONSOLE_SCRIPT];
+const PASSKEYS: Asset = Asset {
+    name: "passkeys.js",
+    kind: "text/javascript; charset=utf-8",
+    content: include_str!("../../assets/passkeys.js"),
+};
+const ALL: [Asset; 4] = [STYLE, ICON, CONSOLE_SCRIPT, PASSKEYS];
 
 /// `?v=…`: which content was meant.
 #[derive(Debug, Deserialize)]
@@ -85,6 +90,11 @@ pub(super) fn style_path() -> &'static str {
 
 pub(super) fn console_script_path() -> &'static str {
     static PATH: LazyLock<String> = LazyLock::new(|| CONSOLE_SCRIPT.path());
+    &PATH
+}
+
+pub(super) fn passkeys_path() -> &'static str {
+    static PATH: LazyLock<String> = LazyLock::new(|| PASSKEYS.path());
     &PATH
 }
 

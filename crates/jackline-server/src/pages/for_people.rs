@@ -19,6 +19,9 @@ pub struct ErrorText(pub String);
 /// Paths that answer `GET` with a page that has forms. Any other form's page is one step up from where the form goes.
 const FORMS: [&str; 3] = ["/login", "/password", "/reauth"];
 
+/// Where somebody is on their way in, to which there is no way back.
+const WAY_IN: &str = "/login";
+
 /// Turns what is no page into one, for people.
 pub async fn for_people(request: Request, next: Inner) -> Response {
     if Wants::of(request.headers()) == Wants::Json {
@@ -36,6 +39,9 @@ pub async fn for_people(request: Request, next: Inner) -> Response {
         Some(SessionError::Expired(_)) => here.sign_in(Some("expired")),
         // A form of this very site that has lost its session: the browser keeps a cookie no longer than the session may idle.
         Some(SessionError::NoSessionToProtect) => here.sign_in(Some("expired")),
+        Some(SessionError::LoginTooSlow | SessionError::LoginRevoked) => {
+            here.sign_in(Some("again"))
+        }
         Some(SessionError::RecentAuthenticationRequired) => see_other(&here.page.after("/reauth")),
         Some(error) => error_page(status, error.public_message()),
         None => match response.extensions().get::<ErrorText>() {
@@ -80,6 +86,11 @@ impl Here {
         let uri = request.uri();
         let path = uri.path();
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        if path.starts_with(WAY_IN) {
+            return Self {
+                page: Next::default(),
+            };
+        }
         let matched = request.extensions().get::<MatchedPath>();
         let has_form = matched.is_some_and(|path| FORMS.contains(&path.as_str()));
         let page = match path.rsplit_once('/') {
@@ -136,6 +147,14 @@ fn error_page(status: StatusCode, said: &str) -> Response {
             "It is our fault, and it was noted. Try again in a moment.",
         ),
         _ => ("That did not work", "Go back, and try again."),
+    };
+    // The heading says it already.
+    let said = match status {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::TOO_MANY_REQUESTS => {
+            ""
+        }
+        _ if status.is_server_error() => "",
+        _ => said,
     };
     let error = ErrorPage {
         frame: Frame::for_anybody("Error"),

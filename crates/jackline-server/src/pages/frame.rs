@@ -21,6 +21,8 @@ pub enum Place {
     Sessions,
     /// A new password.
     Password,
+    /// Second factors.
+    Factors,
     /// The console, for administrators.
     Console,
 }
@@ -95,15 +97,21 @@ impl Frame {
         assets::console_script_path()
     }
 
+    /// The script for passkeys, on the pages that offer them.
+    pub(crate) fn passkeys(&self) -> &'static str {
+        assets::passkeys_path()
+    }
+
     pub(crate) fn icon(&self) -> &'static str {
         assets::icon_path()
     }
 }
 
-const WAYS: [(Place, &str, &str); 4] = [
+const WAYS: [(Place, &str, &str); 5] = [
     (Place::Account, "/profile", "Account"),
     (Place::Sessions, "/sessions", "Your sessions"),
     (Place::Password, "/password", "Password"),
+    (Place::Factors, "/factors", "Two-step sign-in"),
     (Place::Console, "/admin", "Console"),
 ];
 

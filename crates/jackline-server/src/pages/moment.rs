@@ -38,7 +38,7 @@ impl Moment {
             0 => "just now".to_owned(),
             1 => "a minute ago".to_owned(),
             minutes @ 2..60 => format!("{minutes} minutes ago"),
-            minutes @ 60..120 => format!("an hour and {} minutes ago", minutes - 60),
+            60..120 => "an hour ago".to_owned(),
             minutes @ 120..2880 => format!("{} hours ago", minutes / 60),
             minutes => format!("{} days ago", minutes / 1440),
         };
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(before(0), "just now");
         assert_eq!(before(1), "a minute ago");
         assert_eq!(before(59), "59 minutes ago");
-        assert_eq!(before(61), "an hour and 1 minutes ago");
+        assert_eq!(before(61), "an hour ago");
         assert_eq!(before(120), "2 hours ago");
         assert_eq!(before(2880), "2 days ago");
     }

@@ -288,7 +288,7 @@ mod tests {
     #[tokio::test]
     async fn the_default_is_argon2id_as_owasp_has_it() {
         let hasher = PasswordHasher::new(1).unwrap();
-        let hash = hash(&hasher, "tolerable").await;
+        let hash = hash(&hasher, "tolerable kelp, quoins").await;
         assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(PhcHash::parse(hash.expose()).is_ok());
     }
@@ -297,12 +297,16 @@ mod tests {
     #[tokio::test]
     async fn the_right_password_is_right_and_others_are_wrong() {
         let hasher = hasher();
-        let stored = hash(&hasher, "correct horse").await;
-        assert_ne!(stored, hash(&hasher, "correct horse").await, "salted");
+        let stored = hash(&hasher, "purple rain on the quay").await;
+        assert_ne!(
+            stored,
+            hash(&hasher, "purple rain on the quay").await,
+            "salted"
+        );
         for (presented, verdict) in [
-            ("correct horse", Verdict::Right { stronger: None }),
-            ("correct horse ", Verdict::Wrong),
-            ("Correct horse", Verdict::Wrong),
+            ("purple rain on the quay", Verdict::Right { stronger: None }),
+            ("purple rain on the quay ", Verdict::Wrong),
+            ("Purple rain on the quay", Verdict::Wrong),
             ("", Verdict::Wrong),
         ] {
             let found = hasher
@@ -316,7 +320,7 @@ mod tests {
     #[tokio::test]
     async fn long_passwords_are_not_cut() {
         let hasher = hasher();
-        let long = "x".repeat(1024);
+        let long: String = "kelp anchor 7 quoin; ".chars().cycle().take(1024).collect();
         let stored = hash(&hasher, &long).await;
         let shorter = Password::presented(&long[..1023]);
         assert_eq!(
@@ -329,7 +333,7 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_user_costs_as_many_hashes_as_a_wrong_password() {
         let hasher = hasher();
-        let stored = hash(&hasher, "correct horse").await;
+        let stored = hash(&hasher, "purple rain on the quay").await;
         for stored in [None, Some(stored)] {
             let before = hasher.computed();
             let verdict = hasher.verify(Password::presented("wrong"), stored).await;
@@ -343,9 +347,9 @@ mod tests {
     // Proves: R1
     #[tokio::test]
     async fn a_weaker_stored_hash_is_replaced_at_the_next_login() {
-        let weak = hash(&hasher(), "correct horse").await;
+        let weak = hash(&hasher(), "purple rain on the quay").await;
         let strong = PasswordHasher::with_cost(1, Cost { passes: 2, ..CHEAP }).unwrap();
-        let right = Password::presented("correct horse");
+        let right = Password::presented("purple rain on the quay");
         let Ok(Verdict::Right {
             stronger: Some(new),
         }) = strong.verify(right, Some(weak)).await
@@ -354,7 +358,7 @@ mod tests {
         };
         assert!(new.expose().contains("t=2"));
         // And the other way round it stays.
-        let right = Password::presented("correct horse");
+        let right = Password::presented("purple rain on the quay");
         let verdict = hasher().verify(right, Some(new)).await;
         assert_eq!(verdict, Ok(Verdict::Right { stronger: None }));
     }

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use indexmap::IndexMap;
-use jackline::{Session, SessionError};
+use jackline::Session;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::body::JsonBody;
@@ -18,9 +18,9 @@ type Members = IndexMap<String, Box<RawValue>>;
 ///
 /// # Errors
 /// `401` if the session has just run out, `503` if the store is away.
-pub async fn show(session: Session) -> Result<Response, SessionError> {
+pub async fn show(session: Session) -> Result<Response, ApiError> {
     session.refuse_expired()?;
-    Ok(as_json(session.data_json()))
+    shown(&session)
 }
 
 /// Merges the patch, and answers with the map as it is then.
@@ -31,7 +31,7 @@ pub async fn show(session: Session) -> Result<Response, SessionError> {
 pub async fn merge(session: Session, patch: MergePatch) -> Result<Response, ApiError> {
     session.refuse_expired()?;
     let MergePatch(patch) = patch;
-    if patch.keys().any(|name| RESERVED.contains(&name.as_str())) {
+    if patch.keys().any(|name| is_reserved(name)) {
         return Err(ApiError::BadRequest("Reserved member"));
     }
     // Together: a patch may name thousands.
@@ -42,8 +42,29 @@ pub async fn merge(session: Session, patch: MergePatch) -> Result<Response, ApiE
         let merged = merged(current.as_deref(), change, MAX_DEPTH)?;
         session.insert(name, &merged)?;
     }
-    Ok(as_json(session.data_json()))
+    shown(&session)
 }
+
+/// The map without what the server keeps in it for itself.
+fn shown(session: &Session) -> Result<Response, ApiError> {
+    let text = session.data_json();
+    if !text.contains(OURS) {
+        return Ok(as_json(text));
+    }
+    let mut members: Members =
+        serde_json::from_str(&text).map_err(|error| ApiError::Internal(error.into()))?;
+    members.retain(|name, _| !name.starts_with(OURS));
+    let text = serde_json::to_string(&members).map_err(|error| ApiError::Internal(error.into()))?;
+    Ok(as_json(text))
+}
+
+fn is_reserved(name: &str) -> bool {
+    name.starts_with(OURS) || RESERVED.contains(&name)
+}
+
+/// How the names of members begin that are the server's own: what says that data is encrypted, which alone would make a session
+/// unreadable, and what a passkey was asked.
+const OURS: &str = "jackline:";
 
 /// A body of `application/json` or `application/merge-patch+json`.
 #[derive(Debug)]
@@ -60,9 +81,8 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
 }
 
 /// What no patch may set: the identity's names in the worlds that sessions are shared with, what JavaScript's session
-/// objects, or any object, have themselves, and what says that data is encrypted: it alone would make a session unreadable.
+/// objects, or any object, have themselves.
 const RESERVED: &[&str] = &[
-    "jackline:encrypted",
     "userId",
     "username",
     "loginAt",

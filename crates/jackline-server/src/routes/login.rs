@@ -1,21 +1,21 @@
-//! `GET|POST /login`: from a user name and a password to a new session. Unknown user, wrong password and disabled user are one
-//! answer, and take the same steps in the same order.
+//! `GET|POST /login`: from a user name and a password to a new session, or to one that waits for a second factor. Unknown user, wrong
+//! password and disabled user are one answer.
 
 use askama::Template;
+use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::header::SET_COOKIE;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse as _, Response};
-use jackline::lifecycle::{OwnerId, Role};
-use jackline::{LazySession, Session, SessionError};
+use jackline::{LazySession, Session};
 use serde::{Deserialize, Serialize};
 
-use super::judged;
 use crate::app::App;
 use crate::error::ApiError;
+use crate::factors::Kind;
+use crate::login::{self, LoggedIn, Step};
 use crate::pages::{Arrival, Frame, HOME, Input, Next, Notice, PageOnly, Wants, page, see_other};
-use crate::passwords::{Password, Verdict};
-use crate::users::{Credentials, UserId};
+use crate::passwords::Password;
 
 /// The page.
 #[derive(Template)]
@@ -59,21 +59,32 @@ pub struct Login {
     next: Next,
 }
 
-/// `{"ok":true,"user":"alice"}`
+/// `{"ok":true,"user":"alice"}`, or `{"ok":false,"secondFactor":["passkey","totp","recovery"]}`.
 #[derive(Debug, Serialize)]
-pub struct LoggedIn {
-    ok: bool,
-    user: String,
+#[serde(untagged)]
+enum LoginAnswer {
+    /// Somebody is logged in.
+    #[serde(rename_all = "camelCase")]
+    LoggedIn {
+        ok: bool,
+        user: String,
+        /// How many recovery codes are left, if one was used.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        recovery_codes_left: Option<usize>,
+    },
+    /// The password was right, and nobody is logged in yet.
+    #[serde(rename_all = "camelCase")]
+    SecondFactor {
+        ok: bool,
+        /// With what the second step can be taken.
+        second_factor: Vec<Kind>,
+    },
 }
 
-/// The cookie by which a device is known from its first login on.
-type DeviceHeader = AppendHeaders<Option<(HeaderName, HeaderValue)>>;
-
-/// Checks the password, and logs the user in with a new token.
+/// Checks the password, and logs the user in with a new token, or asks for the second factor.
 ///
 /// # Errors
-/// `401` for whatever is wrong with the credentials, `429` after too many that failed or while too many are being checked, `503` if a
-/// store is away.
+/// As [`login::with_password`].
 pub async fn log_in(
     State(app): State<App>,
     session: LazySession,
@@ -86,99 +97,55 @@ pub async fn log_in(
         password,
         next,
     } = login;
-    let outcome = attempt(&app, session, &headers, &username, password).await;
-    match (wants, outcome) {
-        (Wants::Json, outcome) => outcome.map(|(device, user)| {
-            (device, axum::Json(LoggedIn { ok: true, user })).into_response()
-        }),
-        (Wants::Page, Ok((device, _))) => {
-            Ok((device, see_other(next.path_or(HOME))).into_response())
+    let step = login::with_password(&app, &session, &headers, &username, password).await;
+    let error = match step {
+        Ok(step) => return Ok(answer(step, wants, &next)),
+        Err(error) => error,
+    };
+    let wrong = match &error {
+        ApiError::InvalidCredentials => "The user name or the password is wrong.",
+        error if error.is_too_often() => "Too many attempts. Wait a little, then try again.",
+        _ => return Err(error),
+    };
+    error.on_form(wants, || LoginPage {
+        frame: Frame::for_anybody("Sign in"),
+        notice: Notice::default(),
+        next: &next,
+        username: &username,
+        wrong: Some(wrong),
+    })
+}
+
+/// What a step of a login is answered with.
+pub(super) fn answer(step: Step, wants: Wants, next: &Next) -> Response {
+    match (wants, step) {
+        (Wants::Json, Step::SecondFactor(second_factor)) => Json(LoginAnswer::SecondFactor {
+            ok: false,
+            second_factor,
+        })
+        .into_response(),
+        (Wants::Json, Step::LoggedIn(done)) => {
+            let device = device(&done);
+            let answer = Json(LoginAnswer::LoggedIn {
+                ok: true,
+                user: done.username,
+                recovery_codes_left: done.recovery_codes_left,
+            });
+            (device, answer).into_response()
         }
-        (Wants::Page, Err(error)) => {
-            let wrong = match &error {
-                ApiError::InvalidCredentials => "The user name or the password is wrong.",
-                ApiError::TooManyRequests | ApiError::Session(SessionError::TooManyAttempts(_)) => {
-                    "Too many attempts. Wait a little, then try again."
-                }
-                _ => return Err(error),
+        (Wants::Page, Step::SecondFactor(_)) => see_other(&next.after("/login/second-factor")),
+        (Wants::Page, Step::LoggedIn(done)) => {
+            // Whoever has used a recovery code has lost something, and is shown where to replace it.
+            let then = match done.recovery_codes_left {
+                Some(_) => "/factors?said=recovery-code-used",
+                None => next.path_or(HOME),
             };
-            let again = LoginPage {
-                frame: Frame::for_anybody("Sign in"),
-                notice: Notice::default(),
-                next: &next,
-                username: &username,
-                wrong: Some(wrong),
-            };
-            error.on_page(&again)
+            (device(&done), see_other(then)).into_response()
         }
     }
 }
 
-async fn attempt(
-    app: &App,
-    session: LazySession,
-    headers: &HeaderMap,
-    username: &str,
-    password: Password,
-) -> Result<(DeviceHeader, String), ApiError> {
-    let (guessing, now) = (&app.guessing, app.now_ms.moment());
-    let trial = guessing.login(&session, headers, username, now).await?;
-    let known = app.users.find_id(username).await?;
-    let trial = trial.concerning(known.as_ref().map(UserId::as_str));
-    // For a user that is not there the same questions are asked in vain, so that it takes as long.
-    let asked = known.clone().unwrap_or_else(UserId::nobody);
-    let owner = OwnerId::new(asked.as_str()).map_err(|error| ApiError::Internal(error.into()))?;
-    // Before the credentials are read: what is revoked from here on is revoked for this login too (J4).
-    let (session, attempt) = session.begin_login(&owner).await?;
-    let credentials = app.users.credentials(&asked).await?;
-    let hash = credentials
-        .as_ref()
-        .map(|credentials| credentials.hash.clone());
-    let verified = app.hasher.verify(password, hash).await;
-    let (trial, verdict) = judged(trial, &session, verified).await?;
-    let refused = |reason| {
-        session.report_login_failure(known.as_ref().map(UserId::as_str), reason);
-        Err(ApiError::InvalidCredentials)
-    };
-    let (Some(id), Some(user)) = (&known, credentials) else {
-        return refused("unknown_user");
-    };
-    let Verdict::Right { stronger } = verdict else {
-        return refused("wrong_password");
-    };
-    if user.disabled {
-        return refused("disabled");
-    }
-    trial.succeeded().await?;
-    if let Some(stronger) = stronger {
-        strengthen(app, id, &user, stronger).await;
-    }
-    session.log_in(
-        attempt,
-        user.username.as_str(),
-        Role::new(user.role.as_str()),
-    )?;
-    let device = guessing
-        .remember(&session, headers, username, now)
-        .map_err(ApiError::Internal)?;
-    Ok((
-        AppendHeaders(device.map(|cookie| (SET_COOKIE, cookie))),
-        user.username.as_str().to_owned(),
-    ))
-}
-
-/// Keeps the stronger hash. A login does not fail because that does.
-async fn strengthen(
-    app: &App,
-    id: &UserId,
-    user: &Credentials,
-    stronger: crate::passwords::PhcHash,
-) {
-    if let Err(error) = app
-        .users
-        .refresh_hash(id, user.hash.clone(), stronger)
-        .await
-    {
-        tracing::warn!(%error, "a password's stronger hash could not be kept");
-    }
+/// The cookie by which this device is known from now on.
+fn device(done: &LoggedIn) -> impl axum::response::IntoResponseParts + use<> {
+    AppendHeaders(done.device.clone().map(|cookie| (SET_COOKIE, cookie)))
 }

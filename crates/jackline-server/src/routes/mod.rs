@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod csrf_token;
 pub mod data;
+pub mod factors;
 pub mod health;
 pub mod login;
 pub mod logout;
@@ -11,6 +12,7 @@ pub mod password;
 pub mod profile;
 pub mod reauth;
 pub mod root;
+pub mod second_factor;
 pub mod sessions;
 pub mod views;
 

@@ -13,7 +13,7 @@ use super::{Done, report_busy};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::pages::{Frame, Input, PageOnly, Place, Wants, page, see_other};
-use crate::passwords::{NewPassword, Password};
+use crate::passwords::{NewPassword, Password, WeakPassword};
 use crate::users::UserId;
 
 /// The page.
@@ -88,9 +88,7 @@ async fn set(app: &App, session: &Session, change: PasswordChange) -> Result<(),
     {
         return Err(ApiError::BadRequest("The two passwords are not the same"));
     }
-    let new = NewPassword::parse(change.new_password, &identity.name).map_err(|_| {
-        ApiError::BadRequest("Password must have 8 to 1024 characters and not be your user name")
-    })?;
+    let new = NewPassword::parse(change.new_password, &identity.name).map_err(unfit)?;
     let hash = app
         .hasher
         .hash(new)
@@ -118,4 +116,15 @@ async fn set(app: &App, session: &Session, change: PasswordChange) -> Result<(),
     session.end_others().await?;
     session.rotate()?;
     Ok(())
+}
+
+/// What to do about it.
+fn unfit(weak: WeakPassword) -> ApiError {
+    ApiError::BadRequest(match weak {
+        WeakPassword::Short => "Password must have at least 15 characters",
+        WeakPassword::Long => "Password must have at most 1024 bytes",
+        WeakPassword::Guessable => {
+            "Password is too easy to guess: add words that do not belong together"
+        }
+    })
 }

@@ -6,6 +6,7 @@
 //! database that several servers share (`postgres`).
 
 mod account;
+mod factors;
 mod postgres;
 mod sqlite;
 mod table;
@@ -16,6 +17,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use self::account::{Credentials, InvalidUsername, NewUser, Role, User, UserId, Username};
+pub use self::factors::{FactorChange, FactorTable, StoredFactor};
 pub use self::postgres::PostgresUsers;
 pub use self::sqlite::SqliteUsers;
 pub use self::table::{By, Change, Search, StoredUser, UserTable, UsersFuture};

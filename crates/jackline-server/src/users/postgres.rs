@@ -1,11 +1,14 @@
 //! Users in PostgreSQL, for every server that names the same database. A step is one statement and one round trip, and ends
 //! within the store's time-out, whatever the database does (J7).
 
+mod factors;
+
 use jackline::postgres::{
     Failure, Link, PostgresOpenError, PostgresOptions, PostgresUrl, Schema, Tables,
 };
 use tokio_postgres::{Client, Row, Statement};
 
+use self::factors::FactorStatements;
 use super::table::{By, Change, Search, StoredUser, UserTable, UsersFuture};
 use super::{UserId, Username, UsersError, unavailable};
 use crate::passwords::PhcHash;
@@ -47,12 +50,15 @@ struct UsersTable {
     insert: Statement,
     change: Statement,
     remove_demo: Statement,
+    factors: FactorStatements,
 }
 
 impl Tables for UsersTable {
-    const NAMES: &'static [&'static str] = &["users"];
-    const MIGRATIONS: &'static [&'static str] =
-        &[include_str!("postgres/migrations/0001_users.sql")];
+    const NAMES: &'static [&'static str] = &["users", "factors"];
+    const MIGRATIONS: &'static [&'static str] = &[
+        include_str!("postgres/migrations/0001_users.sql"),
+        include_str!("postgres/migrations/0002_factors.sql"),
+    ];
 
     async fn prepare(client: &Client, schema: &Schema) -> Result<Self, tokio_postgres::Error> {
         let prepare = async |sql: &str| client.prepare(&schema.put_into(sql)).await;
@@ -60,7 +66,7 @@ impl Tables for UsersTable {
             let columns = "id, username, password_hash, role, disabled, demo, created_ms, password_changed_ms";
             prepare(&format!("SELECT {columns} FROM jackline.users {rest}")).await
         };
-        let (by_id, by_name, all, search, insert, change, remove_demo) = tokio::try_join!(
+        let (by_id, by_name, all, search, insert, change, remove_demo, factors) = tokio::try_join!(
             select("WHERE id = $1"),
             select("WHERE username_key = $1"),
             select("ORDER BY username_key"),
@@ -82,6 +88,7 @@ impl Tables for UsersTable {
                  WHERE id = $1 AND ($5::text IS NULL OR password_hash = $5) RETURNING true"
             ),
             prepare("DELETE FROM jackline.users WHERE demo RETURNING id"),
+            FactorStatements::prepare(client, schema),
         )?;
         Ok(Self {
             by_id,
@@ -91,6 +98,7 @@ impl Tables for UsersTable {
             insert,
             change,
             remove_demo,
+            factors,
         })
     }
 }

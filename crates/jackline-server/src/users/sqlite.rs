@@ -1,6 +1,7 @@
 //! Users in an SQLite file. All work runs off the async threads, on one connection. Other processes, such as `jackline user add`
 //! beside a running server, may use the file at the same time.
 
+mod factors;
 mod schema;
 
 use std::path::Path;

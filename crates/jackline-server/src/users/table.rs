@@ -4,6 +4,7 @@
 use std::fmt;
 use std::pin::Pin;
 
+use super::factors::FactorTable;
 use super::{UserId, Username, UsersError};
 use crate::passwords::PhcHash;
 
@@ -11,7 +12,7 @@ use crate::passwords::PhcHash;
 pub type UsersFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, UsersError>> + Send + 'a>>;
 
 /// A table of users. A change that was acknowledged is on disk.
-pub trait UserTable: fmt::Debug + Send + Sync + 'static {
+pub trait UserTable: FactorTable + fmt::Debug + Send + Sync + 'static {
     /// The user whom this names, if there is one.
     fn find<'a>(&'a self, by: By<'a>) -> UsersFuture<'a, Option<StoredUser>>;
 

@@ -352,22 +352,22 @@ async fn programs_that_open_new_users_at_once_all_succeed() {
 async fn users_of_a_later_version_are_refused() {
     let sqlite = InSqlite::new();
     sqlite.open().await;
-    sqlite.execute("PRAGMA user_version = 2");
+    sqlite.execute("PRAGMA user_version = 3");
     let reopened = SqliteUsers::open(sqlite.file()).await;
     assert!(matches!(
         reopened,
-        Err(UsersError::TooNew { found: 2, known: 1 })
+        Err(UsersError::TooNew { found: 3, known: 2 })
     ));
 
     let postgres = InPostgres::new().await;
     postgres.open().await;
     postgres
-        .execute("INSERT INTO jackline_users.jackline_migrations (version) VALUES (2)")
+        .execute("INSERT INTO jackline_users.jackline_migrations (version) VALUES (3)")
         .await;
     let reopened = postgres.try_open().await;
     assert!(matches!(
         reopened,
-        Err(PostgresOpenError::TooNew { found: 2, .. })
+        Err(PostgresOpenError::TooNew { found: 3, .. })
     ));
 }
 
@@ -422,4 +422,134 @@ async fn a_file_that_is_no_database_is_refused() {
         SqliteUsers::open(file).await,
         Err(UsersError::Unavailable { .. })
     ));
+}
+
+fn factor(user: &User, id: &str) -> StoredFactor {
+    StoredFactor {
+        id: id.to_owned(),
+        user: user.id.clone(),
+        kind: "totp".to_owned(),
+        name: "télé \"phone\"'; --".to_owned(),
+        data: r#"{"key":"new","a":"zqzq"}"#.to_owned(),
+        version: 0,
+        created_ms: 5,
+        last_used_ms: None,
+    }
+}
+
+// Proves: R2
+#[tokio::test]
+async fn factors_are_kept_and_found_by_owner_and_by_id_and_are_nobody_elses() {
+    on_each(async |users| {
+        let bob = users.add(new_user("bob"), 0).await.unwrap();
+        let carol = users.add(new_user("carol"), 0).await.unwrap();
+        let later = StoredFactor {
+            created_ms: 9,
+            last_used_ms: Some(10),
+            ..factor(&bob, "a")
+        };
+        let first = factor(&bob, "b");
+        for each in [&later, &first] {
+            assert!(users.add_factor(each).await.unwrap());
+        }
+        assert_eq!(
+            users.factors_of(&bob.id).await.unwrap(),
+            [first.clone(), later.clone()]
+        );
+        assert_eq!(users.factors_of(&carol.id).await.unwrap(), []);
+        assert_eq!(users.find_factor("a").await.unwrap(), Some(later));
+        assert_eq!(users.find_factor("c").await.unwrap(), None);
+        assert!(
+            !users.add_factor(&factor(&carol, "a")).await.unwrap(),
+            "one credential is one user's"
+        );
+        assert!(!users.remove_factor(&carol.id, "a").await.unwrap());
+        assert!(users.remove_factor(&bob.id, "a").await.unwrap());
+        assert!(!users.remove_factor(&bob.id, "a").await.unwrap());
+        assert_eq!(users.factors_of(&bob.id).await.unwrap(), [first]);
+        let nobody = StoredFactor {
+            user: UserId::nobody(),
+            ..factor(&bob, "c")
+        };
+        assert!(!users.add_factor(&nobody).await.unwrap());
+        assert!(!format!("{nobody:?}").contains("zqzq"));
+    })
+    .await;
+}
+
+// Proves: R2
+#[tokio::test]
+async fn of_changes_to_one_factor_that_was_read_at_once_one_comes_through() {
+    on_each(async |users| {
+        let bob = users.add(new_user("bob"), 0).await.unwrap();
+        let read = factor(&bob, "a");
+        users.add_factor(&read).await.unwrap();
+        let mut changes = tokio::task::JoinSet::new();
+        for n in 0..20 {
+            let (users, read) = (users.clone(), read.clone());
+            changes.spawn(async move {
+                users
+                    .change_factor(&read, format!("{n}"), Some(n))
+                    .await
+                    .unwrap()
+            });
+        }
+        let changed = changes.join_all().await;
+        assert_eq!(changed.iter().filter(|changed| **changed).count(), 1);
+        let now = users.find_factor("a").await.unwrap().unwrap();
+        assert_eq!(now.version, 1);
+        assert_eq!(now.last_used_ms.unwrap().to_string(), now.data);
+        // A change that is no use leaves the time of the last one.
+        assert!(users.change_factor(&now, "x".into(), None).await.unwrap());
+        let after = users.find_factor("a").await.unwrap().unwrap();
+        assert_eq!(after.last_used_ms, now.last_used_ms);
+        assert!(!users.change_factor(&now, "y".into(), None).await.unwrap());
+    })
+    .await;
+}
+
+// Proves: R2, T6.3
+#[tokio::test]
+async fn the_demo_users_factors_go_with_the_demo_user() {
+    on_each(async |users| {
+        users.ensure_demo_user(hash(1), 5).await.unwrap();
+        let id = users.find_id("alice").await.unwrap().unwrap();
+        let demo = users.by_id(&id).await.unwrap().unwrap();
+        assert!(users.add_factor(&factor(&demo, "a")).await.unwrap());
+        users.remove_demo_user().await.unwrap();
+        assert_eq!(users.find_factor("a").await.unwrap(), None);
+    })
+    .await;
+}
+
+// Proves: R2
+#[tokio::test]
+async fn factors_whose_data_begins_otherwise_are_found_page_by_page() {
+    on_each(async |users| {
+        let bob = users.add(new_user("bob"), 0).await.unwrap();
+        for n in 0..150 {
+            let mut each = factor(&bob, &format!("{n:03}"));
+            if n % 3 == 0 {
+                // What is a pattern elsewhere is text here.
+                each.data = r#"{"key":"_%w"}"#.to_owned();
+            }
+            assert!(users.add_factor(&each).await.unwrap());
+        }
+        let beginning = r#"{"key":"_%w""#;
+        let page = users.factors_unlike("totp", beginning, "").await.unwrap();
+        assert_eq!(page.len(), 100);
+        let last = &page[99].id;
+        let rest = users
+            .factors_unlike("totp", "{\"key\":\"new\"", last)
+            .await
+            .unwrap();
+        assert!(
+            rest.iter()
+                .all(|each| each.id.parse::<u32>().unwrap() % 3 == 0)
+        );
+        assert_eq!(last, "149");
+        let none = users.factors_unlike("passkey", "", "").await.unwrap();
+        assert_eq!(none, []);
+    })
+    .await;
 }

@@ -147,3 +147,45 @@ fn a_passkey_is_made_by_whom_it_asks_and_by_nobody_else() {
     assert_eq!(authenticator.credentials().len(), 1);
     assert_eq!(authenticator.credentials()[0]["rpId"], "localhost");
 }
+
+/// "ahoy".
+const AHOY: [&str; 21] = [
+    "#######..#..#.#######",
+    "#.....#.#..#..#.....#",
+    "#.###.#..#....#.###.#",
+    "#.###.#.#..#..#.###.#",
+    "#.###.#...###.#.###.#",
+    "#.....#.###.#.#.....#",
+    "#######.#.#.#.#######",
+    "..........###........",
+    "#####.####..##.#.#.#.",
+    ".##.#....#..#..#....#",
+    "##..#####..#.#..#.##.",
+    "##.###....#....#####.",
+    ".#.#.##..#.#.#..#....",
+    "........#..####..#..#",
+    "#######.#.#.#.##.#.#.",
+    "#.....#..######..##..",
+    "#.###.#.###.#..#.#.#.",
+    "#.###.#.#.#.#..#.....",
+    "#.###.#.####.#..###..",
+    "#.....#.###....##.#..",
+    "#######.#..#.#..#.##.",
+];
+
+#[test]
+fn a_qr_code_is_read_as_it_is_shown_whatever_the_policy_forbids() {
+    let dark = AHOY.iter().enumerate().flat_map(|(y, row)| {
+        let dark = row.char_indices().filter(|(_, module)| *module == '#');
+        dark.map(move |(x, _)| format!("M{} {}h1v1h-1z", x + 4, y + 4))
+    });
+    let drawn = format!(
+        "<svg viewBox='0 0 29 29' width=200 height=200><path fill=white d='M0 0h29v29H0z'/><path d='{}'/></svg>",
+        dark.collect::<String>()
+    );
+    let page = page(&drawn);
+    let stranger = Stranger::serve("default-src 'none'", &[("/", page)]);
+    let browser = Chromium::start();
+    browser.open(&stranger.cross_site("/"));
+    assert_eq!(browser.read_qr("svg"), "ahoy");
+}

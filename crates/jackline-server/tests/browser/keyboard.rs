@@ -65,5 +65,4 @@ fn everything_works_without_scripts_and_without_a_mouse() {
 
     person.enter("form[action='/logout'] button");
     person.assert_nobody();
-    person.remember();
 }

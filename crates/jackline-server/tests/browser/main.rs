@@ -13,6 +13,7 @@ mod proofs;
 mod sign_in;
 mod stranger;
 mod tour;
+mod troubles;
 
 use serde_json::{Value, json};
 use testkit::browser::{PASSWORD, Site as _};

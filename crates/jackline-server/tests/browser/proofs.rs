@@ -82,5 +82,4 @@ fn what_is_sensitive_asks_again_and_leads_back_but_never_to_another_site() {
         confirm(PASSWORD);
         assert_eq!(person.at(), "/profile", "{next}");
     }
-    person.remember();
 }

@@ -163,3 +163,25 @@ fn an_unknown_path_is_a_page_that_leads_on() {
     assert_eq!(person.status(), 405);
     assert_eq!(person.text("h1"), "That cannot be done here");
 }
+
+#[test]
+fn what_somebody_typed_is_shown_as_they_typed_it_and_is_no_part_of_the_page() {
+    let program = Place::new(&[]).serve();
+    let person = Person::new(&program);
+    for typed in [
+        r#""><script>document.title = "ran"</script>"#,
+        r#"' onfocus=alert(1) autofocus x='"#,
+        "{{ 7 * 7 }}",
+        "&amp; ünï ☃",
+    ] {
+        person.go("/login");
+        person.sign_in_as(typed, "wrong-password");
+        assert_eq!(person.property("#username", "value"), typed);
+        assert_eq!(person.title(), "Sign in · Jackline");
+        assert_eq!(person.count("script, [onfocus]"), 0);
+    }
+    // Nor does an address put words on a page.
+    person.go("/login?said=Call%20this%20number&next=/%22%3E%3Cscript%3E");
+    assert!(!person.has("[role=status]") && !person.page_text().contains("Call"));
+    assert_eq!(person.count("script"), 0);
+}

@@ -10,16 +10,15 @@ use crate::person::Person;
 
 /// Looks at the page that somebody is at: a light one on a desktop, and a dark one on a phone. `name` is that of its pictures.
 fn look(person: &Person<'_>, name: &str) {
+    person.screen(Screen::Narrowest);
+    assert_fits(person, name);
     for (kind, screen, colours) in [
         ("phone", Screen::Phone, Colours::Dark),
         ("desktop", Screen::Desktop, Colours::Light),
     ] {
         person.screen(screen);
         person.colours(colours);
-        assert!(
-            !person.is_too_wide(),
-            "{name}, {kind}: one has to scroll sideways"
-        );
+        assert_fits(person, name);
         let barriers = person.barriers(env!("CARGO_TARGET_TMPDIR"));
         assert!(barriers.is_empty(), "{name}, {kind}: {barriers:#?}");
         person.assert_quiet();
@@ -28,6 +27,10 @@ fn look(person: &Person<'_>, name: &str) {
             std::fs::write(file, person.screenshot()).unwrap();
         }
     }
+}
+
+fn assert_fits(person: &Person<'_>, name: &str) {
+    assert!(!person.is_too_wide(), "{name}: one has to scroll sideways");
 }
 
 #[test]
@@ -61,4 +64,24 @@ fn pages_of_an_account() {
     look(&person, "password-wrong");
     person.go("/reauth?next=/password");
     look(&person, "reauth");
+}
+
+#[test]
+fn the_longest_name_fits_a_phone() {
+    let name = "w".repeat(64);
+    let password = "three lamps in the harbour";
+    let place = Place::new(&[]);
+    let added = place.run_with_input(&["user", "add", &name], &format!("{password}\n"));
+    assert!(added.status.success(), "{added:?}");
+    let program = place.serve();
+    let person = Person::new(&program);
+    person.screen(Screen::Narrowest);
+    person.go("/login");
+    person.sign_in_as(&name, password);
+    for path in ["/profile", "/sessions", "/password", "/reauth"] {
+        person.go(path);
+        assert_eq!(person.at(), path);
+        assert!(person.page_text().contains(&name));
+        assert_fits(&person, path);
+    }
 }

@@ -10,7 +10,7 @@ use ureq::http::Method;
 const ROOT: &str = "a-tree-has-many-roots-and-one-trunk";
 
 /// A server with an administrator beside alice.
-fn with_root(settings: &[(&str, &str)]) -> (Place, Program, String) {
+pub(crate) fn with_root(settings: &[(&str, &str)]) -> (Place, Program, String) {
     let mut place = Place::new(settings);
     place.set("JACKLINE_TRUSTED_PROXIES", "127.0.0.1");
     let added = place.run_with_input(&["user", "add", "root", "--admin"], &format!("{ROOT}\n"));
@@ -22,7 +22,7 @@ fn with_root(settings: &[(&str, &str)]) -> (Place, Program, String) {
     (place, program, root)
 }
 
-fn root<'a>(program: &'a Program) -> Browser<'a> {
+pub(crate) fn root<'a>(program: &'a Program) -> Browser<'a> {
     let mut root = Browser::new(program);
     assert_eq!(root.log_in_as("root", ROOT).status, 200);
     root
@@ -66,6 +66,18 @@ impl Stream {
                 return Some(serde_json::from_str(data).unwrap());
             }
         }
+    }
+}
+
+/// What a stream answers before its first event.
+pub(crate) fn stream_head(browser: &Browser<'_>, program: &Program) -> Answer {
+    let url = format!("http://localhost:{}/admin/events/stream", program.port);
+    let cookie = format!("sid={}", browser.cookies["sid"]);
+    let answer = ureq::get(url).header("cookie", cookie).call().unwrap();
+    Answer {
+        status: answer.status().as_u16(),
+        headers: answer.headers().clone(),
+        text: String::new(),
     }
 }
 

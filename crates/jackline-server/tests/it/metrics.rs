@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use testkit::block_on;
+use testkit::certificates::Certificates;
 
 use crate::browser::Browser;
 use crate::program::{Place, Program};
@@ -216,4 +217,16 @@ fn a_store_that_is_away_shows_and_so_does_its_return() {
         browser.get("/readyz");
         watched.value("jackline_store_up") == 1.0
     }));
+}
+
+#[test]
+fn a_server_with_a_certificate_says_when_it_runs_out() {
+    const FIRST_OF_JANUARY_4096: f64 = 67_090_118_400.0;
+    const EXPIRY: &str = "jackline_certificate_expiry_timestamp_seconds";
+    let mut place = Place::new(&[]);
+    assert!(!Watched::in_place(&mut place).series().contains_key(EXPIRY));
+    let certificates = Certificates::make();
+    place.speak_tls(&certificates);
+    let watched = Watched::in_place(&mut place);
+    assert_eq!(watched.value(EXPIRY), FIRST_OF_JANUARY_4096);
 }

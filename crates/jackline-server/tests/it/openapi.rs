@@ -8,12 +8,21 @@ use testkit::schemathesis;
 use ureq::http::Method;
 
 use crate::browser::{Answer, Browser, PASSWORD};
+use crate::console;
 use crate::program::{Place, Program};
+use crate::second_factors::{app as testkit_app, origin};
+use testkit::passkey::Passkey;
 
 const ROUTER: &str = include_str!("../../src/router.rs");
 
 /// The operations that only people are answered.
-const PAGES: [&str; 3] = ["logInPage", "stepUpPage", "changePasswordPage"];
+const PAGES: [&str; 5] = [
+    "figuresPart",
+    "logInPage",
+    "secondFactorPage",
+    "stepUpPage",
+    "changePasswordPage",
+];
 
 struct Document(Value);
 
@@ -115,6 +124,8 @@ impl Document {
                 "format" if says == "date-time" => {
                     assert!(value.as_str().unwrap().ends_with('Z'), "{place}");
                 }
+                "enum" => assert!(says.as_array().unwrap().contains(value), "{place}"),
+                "pattern" => assert!(!value.as_str().unwrap().is_empty(), "{place}"),
                 "additionalProperties" | "description" => {}
                 other => panic!("{other} is not looked at; {place}"),
             }
@@ -167,7 +178,7 @@ fn the_document_has_the_routers_paths_with_their_methods_and_the_programs_versio
 
 #[test]
 fn every_operation_answers_as_documented_when_all_is_well_and_when_it_is_not() {
-    let program = Place::new(&[]).serve();
+    let (_place, program, root_id) = console::with_root(&[]);
     let document = Document::of(&program);
     let mut succeeded: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut look = |method: &str, path: &str, answer: &Answer, status: u16| {
@@ -317,6 +328,7 @@ fn every_operation_answers_as_documented_when_all_is_well_and_when_it_is_not() {
         &alice.send_safely(Method::POST, "/reauth", Some(&password)),
         200,
     );
+    every_factor_operation(&mut look, &program, &mut alice);
     let short = json!({ "newPassword": "short" });
     look(
         "POST",
@@ -324,7 +336,7 @@ fn every_operation_answers_as_documented_when_all_is_well_and_when_it_is_not() {
         &alice.send_safely(Method::POST, "/password", Some(&short)),
         400,
     );
-    let new = json!({ "newPassword": "another-horse" });
+    let new = json!({ "newPassword": "another-horse-on-kelp" });
     look(
         "POST",
         "/password",
@@ -339,7 +351,143 @@ fn every_operation_answers_as_documented_when_all_is_well_and_when_it_is_not() {
         401,
     );
 
+    let mut root = console::root(&program);
+    for path in ["/admin", "/admin/users", "/admin/events"] {
+        look("GET", path, &visitor.get(path), 401);
+        look("GET", path, &other.get(path), 401);
+        look("GET", path, &root.get(path), 200);
+    }
+    let mut alice = Browser::new(&program);
+    alice.log_in_as("alice", new["newPassword"].as_str().unwrap());
+    look("GET", "/admin", &alice.get("/admin"), 403);
+    look("GET", "/admin/figures", &root.visit("/admin/figures"), 200);
+    look("GET", "/admin/figures", &root.get("/admin/figures"), 405);
+    look("GET", "/admin/figures", &alice.visit("/admin/figures"), 403);
+    let stream = "/admin/events/stream";
+    look("GET", stream, &console::stream_head(&root, &program), 200);
+    look("GET", stream, &alice.get(stream), 403);
+    for query in ["kind=x", "after=x", "user=a&user=b"] {
+        look("GET", stream, &root.get(&format!("{stream}?{query}")), 400);
+    }
+    for path in ["/admin/users?after=1&after=2", "/admin/events?kind=x"] {
+        let (documented, _) = path.split_once('?').unwrap();
+        look("GET", documented, &root.get(path), 400);
+    }
+    let user = "/admin/users/{id}";
+    let of = |id: &str, action: &str| format!("/admin/users/{id}{action}");
+    look("GET", user, &root.get(&of("user-1001", "")), 200);
+    look("GET", user, &root.get(&of("user-1", "")), 404);
+    look(
+        "GET",
+        user,
+        &root.get(&of("user-1001", "?after=1&after=2")),
+        400,
+    );
+    let sessions = root.get(&of("user-1001", "")).json()["sessions"].clone();
+    let named = json!({ "handle": sessions[0]["handle"] });
+    for (action, body) in [
+        ("/end-session", Some(&named)),
+        ("/end-sessions", None),
+        ("/disable", None),
+        ("/enable", None),
+    ] {
+        let path = format!("{user}{action}");
+        let mut act = |browser: &mut Browser<'_>, id: &str, status: u16| {
+            let answer = browser.send_safely(Method::POST, &of(id, action), body);
+            look("POST", &path, &answer, status);
+        };
+        act(&mut visitor, "user-1001", 401);
+        act(&mut root, "user-1001", 200);
+        act(&mut root, "user-1", 404);
+    }
+    let disable = of(&root_id, "/disable");
+    let own = root.send_safely(Method::POST, &disable, None);
+    look("POST", "/admin/users/{id}/disable", &own, 409);
+
     assert_eq!(succeeded, document.operations(), "each has succeeded once");
+}
+
+/// What there is to do with second factors, from the first to the last.
+fn every_factor_operation<'a>(
+    look: &mut impl FnMut(&str, &str, &Answer, u16),
+    program: &'a Program,
+    alice: &mut Browser<'a>,
+) {
+    let nothing = json!({});
+    let mut post = |browser: &mut Browser<'a>, path: &str, body: &Value, status: u16| {
+        let answer = browser.send_safely(Method::POST, path, Some(body));
+        look("POST", path, &answer, status);
+        answer.json()
+    };
+    post(alice, "/factors/recovery-codes", &nothing, 409);
+    post(alice, "/factors/totp", &json!({ "name": 1 }), 400);
+    let secret = post(alice, "/factors/totp", &json!({ "name": "Phone" }), 200);
+    let mut app = testkit_app(&secret);
+    let wrong = json!({ "id": secret["id"], "code": "x" });
+    post(alice, "/factors/totp/confirm", &wrong, 400);
+    let unknown = json!({ "id": "x", "code": "x" });
+    post(alice, "/factors/totp/confirm", &unknown, 404);
+    let right = json!({ "id": secret["id"], "code": app.next_code() });
+    let added = post(alice, "/factors/totp/confirm", &right, 200);
+    post(alice, "/reauth/passkey/options", &nothing, 404);
+
+    let options = post(alice, "/factors/passkeys/options", &nothing, 200);
+    let (passkey, made) = Passkey::make(&options, &origin(program));
+    let made = json!({ "name": "Key", "credential": made });
+    post(alice, "/factors/passkeys", &made, 200);
+    post(alice, "/factors/passkeys", &made, 409);
+
+    let options = post(alice, "/reauth/passkey/options", &nothing, 200);
+    let answer = json!({ "passkey": passkey.answer(&options) });
+    post(alice, "/reauth", &answer, 200);
+    let used = json!({ "code": added["recoveryCodes"][0] });
+    post(alice, "/reauth", &used, 200);
+    post(alice, "/reauth", &used, 401);
+    post(alice, "/factors/recovery-codes", &nothing, 200);
+
+    // A login with either of them.
+    let login = json!({ "username": "alice", "password": PASSWORD });
+    let mut again = Browser::new(program);
+    post(
+        &mut again,
+        "/login/second-factor",
+        &json!({ "code": "x" }),
+        401,
+    );
+    post(&mut again, "/login", &login, 200);
+    post(
+        &mut again,
+        "/login/second-factor",
+        &json!({ "code": "x" }),
+        401,
+    );
+    let form = again.visit("/login/second-factor");
+    let code = json!({ "code": app.next_code() });
+    post(&mut again, "/login/second-factor", &code, 200);
+    let mut again = Browser::new(program);
+    let options = post(&mut again, "/login/passkey/options", &nothing, 200);
+    post(&mut again, "/login/passkey", &nothing, 400);
+    let answer = passkey.answer(&options);
+    post(&mut again, "/login/passkey", &answer, 200);
+    post(&mut again, "/login/passkey", &answer, 401);
+
+    let listed = alice.get("/factors").json();
+    let factors = listed["factors"].as_array().unwrap();
+    let first = json!({ "id": factors[0]["id"] });
+    for status in [200, 404] {
+        post(alice, "/factors/remove", &first, status);
+    }
+    look("GET", "/login/second-factor", &form, 200);
+    let to_program = alice.get("/login/second-factor");
+    look("GET", "/login/second-factor", &to_program, 405);
+    look("GET", "/factors", &alice.get("/factors"), 200);
+    for factor in &factors[1..] {
+        let path = format!("/factors/{}", factor["id"].as_str().unwrap());
+        for status in [200, 404] {
+            let answer = alice.send_safely(Method::DELETE, &path, None);
+            look("DELETE", "/factors/{id}", &answer, status);
+        }
+    }
 }
 
 #[test]

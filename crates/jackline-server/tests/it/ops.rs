@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use testkit::certificates::Certificates;
 
 use crate::browser::Browser;
 use crate::metrics::Watched;
@@ -38,7 +39,10 @@ fn run(program: &str, arguments: &[&str], input: &str) -> String {
 
 /// What a server that was used shows.
 fn shown() -> (String, BTreeSet<String>) {
-    let watched = Watched::in_place(&mut Place::new(&[]));
+    let mut place = Place::new(&[]);
+    let certificates = Certificates::make();
+    place.speak_tls(&certificates);
+    let watched = Watched::in_place(&mut place);
     let mut browser = Browser::new(&watched.program);
     browser.log_in();
     browser.get("/profile");

@@ -3,7 +3,7 @@
 use testkit::browser::{Answer, Browser, PASSWORD};
 use testkit::program::Place;
 
-fn page(answer: &Answer, status: u16) -> &str {
+pub(crate) fn page(answer: &Answer, status: u16) -> &str {
     assert_eq!(answer.status, status, "{answer:?}");
     assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
     assert_eq!(answer.headers["cache-control"], "no-store");
@@ -16,7 +16,7 @@ fn page(answer: &Answer, status: u16) -> &str {
     &answer.text
 }
 
-fn sign_in(browser: &mut Browser<'_>, next: &str) -> Answer {
+pub(crate) fn sign_in(browser: &mut Browser<'_>, next: &str) -> Answer {
     browser.submit(
         "/login",
         &[
@@ -28,7 +28,12 @@ fn sign_in(browser: &mut Browser<'_>, next: &str) -> Answer {
 }
 
 /// Sends a form with the token of the page that it is on.
-fn send(browser: &mut Browser<'_>, page: &str, form: &str, fields: &[(&str, &str)]) -> Answer {
+pub(crate) fn send(
+    browser: &mut Browser<'_>,
+    page: &str,
+    form: &str,
+    fields: &[(&str, &str)],
+) -> Answer {
     let token = browser.visit(page).csrf_field().unwrap();
     let mut fields = fields.to_vec();
     fields.push(("csrf_token", &token));
@@ -36,7 +41,7 @@ fn send(browser: &mut Browser<'_>, page: &str, form: &str, fields: &[(&str, &str
 }
 
 /// Its session looks as if it had moved to another browser.
-fn move_away(browser: &mut Browser<'_>) {
+pub(crate) fn move_away(browser: &mut Browser<'_>) {
     let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:146.0) Gecko/20100101 Firefox/146.0";
     browser
         .headers

@@ -161,12 +161,12 @@ fn another_users_session_is_unknown() {
     let on = on_sqlite();
     let added = on
         .place
-        .run_with_input(&["user", "add", "bob"], "a-long-password\n");
+        .run_with_input(&["user", "add", "bob"], "quoins-kelp-and-buoys\n");
     assert!(added.status.success(), "{}", added.stderr);
     let program = on.place.serve();
     let (mut alice, mut bob) = (Browser::new(&program), Browser::new(&program));
     alice.log_in();
-    assert_eq!(bob.log_in_as("bob", "a-long-password").status, 200);
+    assert_eq!(bob.log_in_as("bob", "quoins-kelp-and-buoys").status, 200);
     let handle = bob.get("/sessions").json()["sessions"][0]["handle"]
         .as_str()
         .unwrap()

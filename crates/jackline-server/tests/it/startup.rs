@@ -71,13 +71,13 @@ fn production_believes_the_proxy_and_nobody_else() {
     ] {
         place.set(name, value);
     }
-    let added = place.run_with_input(&["user", "add", "bob"], "a-long-password\n");
+    let added = place.run_with_input(&["user", "add", "bob"], "quoins-kelp-and-buoys\n");
     assert!(added.status.success(), "{}", added.stderr);
     let program = place.serve();
 
     let mut plain = Browser::new(&program);
     assert_eq!(
-        plain.log_in_as("bob", "a-long-password").seen(),
+        plain.log_in_as("bob", "quoins-kelp-and-buoys").seen(),
         (403, r#"{"error":"HTTPS required"}"#),
         "plain HTTP grants nothing"
     );
@@ -88,7 +88,7 @@ fn production_believes_the_proxy_and_nobody_else() {
     browser
         .headers
         .insert("x-forwarded-for".to_owned(), "203.0.113.9".to_owned());
-    let login = browser.log_in_as("bob", "a-long-password");
+    let login = browser.log_in_as("bob", "quoins-kelp-and-buoys");
     assert_eq!(login.status, 200, "{login:?}");
     let cookies = login.set_cookies();
     for name in ["__Host-sid=s%3A", "__Host-device="] {

@@ -30,12 +30,12 @@ fn production_needs_no_proxy_when_it_has_a_certificate() {
     let certificates = Certificates::make();
     let mut place = Place::new(&[("JACKLINE_ENV", "production"), ("SESSION_SECRET", SECRET)]);
     place.speak_tls(&certificates);
-    let added = place.run_with_input(&["user", "add", "bob"], "a-long-password\n");
+    let added = place.run_with_input(&["user", "add", "bob"], "quoins-kelp-and-buoys\n");
     assert!(added.status.success(), "{}", added.stderr);
     let program = place.serve();
 
     let mut browser = Browser::new(&program);
-    let login = browser.log_in_as("bob", "a-long-password");
+    let login = browser.log_in_as("bob", "quoins-kelp-and-buoys");
     assert_eq!(login.status, 200, "{login:?}");
     let cookies = login.set_cookies();
     for name in ["__Host-sid=s%3A", "__Host-device="] {

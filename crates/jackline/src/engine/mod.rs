@@ -395,7 +395,10 @@ impl Engine {
         })
     }
 
-    fn expected_origin(&self, incoming: &Incoming<'_>) -> Option<ExpectedOrigin> {
+    /// The origin under which the sender of a request knows this server, as the CSRF defence expects it: what the request says, and a trusted
+    /// proxy if there is one. `None` if it does not say for which host it is.
+    #[must_use]
+    pub fn expected_origin(&self, incoming: &Incoming<'_>) -> Option<ExpectedOrigin> {
         match self.client(incoming) {
             Some(client) => ExpectedOrigin::of(&client),
             None => {

@@ -521,6 +521,11 @@ impl Session {
         self.report_with(kind, |event| event.emit());
     }
 
+    /// The same with a reason: a word that can be counted.
+    pub fn report_because(&self, kind: EventKind, reason: &'static str) {
+        self.report_with(kind, |event| event.reason(reason).emit());
+    }
+
     fn report_with(&self, kind: EventKind, emit: impl FnOnce(SecurityEvent<'_>)) {
         let (identity, handle) = {
             let state = self.0.lock();

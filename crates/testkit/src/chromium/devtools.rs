@@ -15,6 +15,8 @@ use crate::block_on;
 pub enum Screen {
     Phone,
     Desktop,
+    /// As narrow as a page has to bear without scrolling sideways (WCAG 2.2, 1.4.10): also a desktop, zoomed in fourfold.
+    Narrowest,
 }
 
 impl Screen {
@@ -22,6 +24,7 @@ impl Screen {
         match self {
             Self::Phone => (390, 844),
             Self::Desktop => (1280, 900),
+            Self::Narrowest => (320, 256),
         }
     }
 }

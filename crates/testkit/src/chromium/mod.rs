@@ -12,6 +12,7 @@ mod devtools;
 mod driver;
 mod page;
 mod passkeys;
+mod qr;
 
 use serde_json::{Value, json};
 

@@ -33,7 +33,7 @@ impl Chromium {
     /// The text of the first such thing, as it is shown.
     #[must_use]
     pub fn text(&self, selector: &str) -> String {
-        let element = self.element(&by_css(selector));
+        let element = self.at(selector);
         let text = self.ask(&format!("/element/{element}/text"));
         text.as_str().unwrap().to_owned()
     }
@@ -49,7 +49,7 @@ impl Chromium {
     /// A property of the first such thing, such as `value`.
     #[must_use]
     pub fn property(&self, selector: &str, name: &str) -> Value {
-        let element = self.element(&by_css(selector));
+        let element = self.at(selector);
         self.ask(&format!("/element/{element}/property/{name}"))
     }
 
@@ -77,7 +77,7 @@ impl Chromium {
 
     /// Clicks the first such thing.
     pub fn click(&self, selector: &str) {
-        let element = self.element(&by_css(selector));
+        let element = self.at(selector);
         self.tell(&format!("/element/{element}/click"), &json!({}));
     }
 
@@ -90,7 +90,7 @@ impl Chromium {
 
     /// Puts this into the first such field, in the place of what stands there.
     pub fn fill(&self, selector: &str, text: &str) {
-        let element = self.element(&by_css(selector));
+        let element = self.at(selector);
         self.tell(&format!("/element/{element}/clear"), &json!({}));
         let typed = json!({ "text": text });
         self.tell(&format!("/element/{element}/value"), &typed);
@@ -172,6 +172,10 @@ impl Chromium {
         // The page may go while it is asked.
         let body = json!({ "script": "return performance.timeOrigin;", "args": [] });
         self.try_to("/execute/sync", &body).unwrap_or(Value::Null)
+    }
+
+    pub(super) fn at(&self, selector: &str) -> String {
+        self.element(&by_css(selector))
     }
 
     fn element(&self, by: &Value) -> String {

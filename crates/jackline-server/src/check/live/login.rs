@@ -20,8 +20,11 @@ impl Visit {
         before: &SetCookie,
         report: &mut Report,
     ) -> Result<(), Stop> {
-        let Some(after) = self.log_in(credentials, before, report)? else {
-            return self.leave_as_visitor(before, report);
+        let after = match self.log_in(credentials, before, report)? {
+            Login::Done(after) => after,
+            Login::Refused => return self.leave_as_visitor(before, report),
+            // What waits is nobody's, and is ended as a visitor's.
+            Login::HalfWay(waiting) => return self.leave_as_visitor(&waiting, report),
         };
         // Whatever comes of the checks, the login is ended.
         let checked = self.old_id_is_dead(before, &after, report);
@@ -29,13 +32,12 @@ impl Visit {
         checked
     }
 
-    /// The cookie of the new session; `None` if nobody was logged in.
     fn log_in(
         &self,
         credentials: &Credentials,
         before: &SetCookie,
         report: &mut Report,
-    ) -> Result<Option<SetCookie>, Stop> {
+    ) -> Result<Login, Stop> {
         let body = json!({
             "username": credentials.username,
             "password": credentials.password.as_typed(),
@@ -52,7 +54,7 @@ impl Visit {
         };
         if let Some(reason) = reason {
             report.unchecked(Topic::FIXATION, reason);
-            return Ok(None);
+            return Ok(Login::Refused);
         }
         let mut cookies = self.session_cookies(&answer);
         if cookies.len() > 1 {
@@ -60,9 +62,17 @@ impl Visit {
         } else {
             report.fine(Topic::DOUBLE, "also at login");
         }
+        if answer.json()["secondFactor"].is_array() {
+            report.unchecked(
+                Topic::FIXATION,
+                "this user has a second factor, which no program gives: name one without",
+            );
+            let waiting = cookies.pop().unwrap_or_else(|| before.clone());
+            return Ok(Login::HalfWay(waiting));
+        }
         let same = |new: &SetCookie| new.id() == before.id();
         match cookies.pop() {
-            Some(new) if !same(&new) => Ok(Some(new)),
+            Some(new) if !same(&new) => Ok(Login::Done(new)),
             kept => {
                 report.wrong(
                     Topic::FIXATION,
@@ -70,7 +80,7 @@ impl Visit {
                     "whoever planted that id, or read it before the login, is logged in too (session fixation)",
                     "update the server: jackline gives a new id; have the proxy pass Set-Cookie on, also with the answer to POST /login",
                 );
-                Ok(Some(kept.unwrap_or_else(|| before.clone())))
+                Ok(Login::Done(kept.unwrap_or_else(|| before.clone())))
             }
         }
     }
@@ -189,6 +199,16 @@ impl Visit {
         let answer = self.site.get("/session/data").cookie(cookie).send()?;
         Ok(answer.json()["views"].is_u64())
     }
+}
+
+/// What a login came to.
+enum Login {
+    /// Somebody is logged in, by this cookie.
+    Done(SetCookie),
+    /// A second factor is awaited, by the session of this cookie.
+    HalfWay(SetCookie),
+    /// Nobody is.
+    Refused,
 }
 
 /// Whose session a logout ends.

@@ -13,7 +13,8 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::users::{UsersError, unavailable};
 
 /// One step per schema version, from the empty file on.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE users (
         id TEXT NOT NULL PRIMARY KEY,
         username TEXT NOT NULL,
@@ -25,7 +26,21 @@ const STEPS: [&str; 1] = ["
         created_ms INTEGER NOT NULL,
         password_changed_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE factors (
+        id TEXT NOT NULL PRIMARY KEY,
+        user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+        kind TEXT NOT NULL CHECK (kind IN ('totp', 'passkey', 'recovery')),
+        name TEXT NOT NULL,
+        data TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        created_ms INTEGER NOT NULL,
+        last_used_ms INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX factors_user_id ON factors (user_id);
+",
+];
 
 /// How long to wait for another process that is writing. Longer than any write here takes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
