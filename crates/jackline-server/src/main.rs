@@ -75,9 +75,11 @@ async fn manage_users(config: Config, command: UserCommand) -> anyhow::Result<()
         .create()
         .with_context(|| format!("cannot create {}", folder.path().display()))?;
     let users = sessions::open_users(&config).await?;
+    let factors = Factors::new(users.clone(), serve::seals(&config)?);
+    serve::seal_anew(&factors).await?;
     let tools = UserTools {
         users: &users,
-        factors: &Factors::new(users.clone(), serve::seals(&config)?),
+        factors: &factors,
         hasher: &PasswordHasher::new(1)?,
         sessions: &StoredSessions::open(&config).await?,
         passwords: &mut StandardInput,

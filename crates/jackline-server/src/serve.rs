@@ -204,7 +204,11 @@ pub fn seals(config: &Config) -> anyhow::Result<Seals> {
 }
 
 /// Before anybody logs in: once this is done, an older signing secret may be taken out of the settings.
-async fn seal_anew(factors: &Factors) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// If the second factors cannot be read or written.
+pub async fn seal_anew(factors: &Factors) -> anyhow::Result<()> {
     let (anew, lost) = factors
         .seal_anew()
         .await

@@ -49,17 +49,19 @@ pub fn free_port() -> u16 {
 ///
 /// # Panics
 /// If it never does.
-pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
+    assert!(in_time(condition).await, "given up waiting: {what}");
+}
+
+/// The same, and says whether it came to hold.
+async fn in_time(mut condition: impl AsyncFnMut() -> bool) -> bool {
     let mut every = tokio::time::interval(EVERY);
     let wait = async {
         while !condition().await {
             every.tick().await;
         }
     };
-    assert!(
-        tokio::time::timeout(PATIENCE, wait).await.is_ok(),
-        "given up waiting: {what}"
-    );
+    tokio::time::timeout(PATIENCE, wait).await.is_ok()
 }
 
 /// Runs the future to its end, in this thread.

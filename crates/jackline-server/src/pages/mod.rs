@@ -1,7 +1,7 @@
 //! What a person sees. The routes are the same as a program's: [`Wants`] says which of the two asks, and whoever names neither is a
 //! program. Pages are rendered on the server from `templates/`, checked when this is compiled, and work without scripts.
 //!
-//! A handler answers a person with a [`page`] or sends them on with [`see_other`]. Whatever else goes wrong, in a handler,
+//! A handler answers a person with a `page` or sends them on with `see_other`. Whatever else goes wrong, in a handler,
 //! in an extractor or in the session layer, is dressed as a page by [`for_people`]: whoever is not signed in is sent to sign in, and
 //! back to where they were.
 

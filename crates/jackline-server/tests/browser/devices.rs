@@ -11,14 +11,14 @@ fn one_browser_ends_the_session_of_another() {
     let here = Person::signed_in(&program);
     let there = Person::signed_in(&program);
     here.go("/sessions");
-    assert_eq!((here.count(".sessions li"), here.count(".tag")), (2, 1));
+    assert_eq!((here.count(".rows li"), here.count(".tag")), (2, 1));
     assert!(
-        here.text(".sessions").contains("Chrome"),
+        here.text(".rows").contains("Chrome"),
         "{}",
         here.page_text()
     );
     // Another's has a button that says whose it is, for those who do not see where it stands.
-    let others = ".sessions li:not(:has(.tag)) button";
+    let others = ".rows li:not(:has(.tag)) button";
     assert!(
         here.property(others, "textContent")
             .as_str()
@@ -28,7 +28,7 @@ fn one_browser_ends_the_session_of_another() {
 
     here.follow(others);
     assert_eq!(here.text("[role=status]"), "That session has ended.");
-    assert_eq!(here.count(".sessions li"), 1);
+    assert_eq!(here.count(".rows li"), 1);
     assert!(!here.page_text().contains("End all other sessions"));
     there.go("/profile");
     there.assert_nobody();
@@ -48,18 +48,18 @@ fn one_browser_ends_all_others_and_stays() {
     here.go("/sessions");
     // This one has gone meanwhile, on its own.
     others[0].follow_text("Sign out");
-    let gone = here.count(".sessions li");
+    let gone = here.count(".rows li");
     assert_eq!(gone, 3);
     for _ in 0..2 {
         here.go("/sessions");
     }
-    assert_eq!(here.count(".sessions li"), 2);
+    assert_eq!(here.count(".rows li"), 2);
     here.follow_text("End all other sessions");
     assert_eq!(
         here.text("[role=status]"),
         "All your other sessions have ended."
     );
-    assert_eq!(here.count(".sessions li"), 1);
+    assert_eq!(here.count(".rows li"), 1);
     others[1].go("/sessions");
     others[1].assert_nobody();
 }
@@ -71,7 +71,7 @@ fn ending_what_has_ended_is_no_error() {
     let there = Person::signed_in(&program);
     here.go("/sessions");
     there.follow_text("Sign out");
-    here.follow(".sessions li:not(:has(.tag)) button");
+    here.follow(".rows li:not(:has(.tag)) button");
     assert_eq!(
         here.text("[role=status]"),
         "That session had ended already."

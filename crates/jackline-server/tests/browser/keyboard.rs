@@ -4,6 +4,7 @@ use testkit::browser::{PASSWORD, Site as _};
 use testkit::chromium::{Chromium, keys};
 use testkit::program::Place;
 
+use crate::app::App;
 use crate::person::Person;
 
 impl Person<'_> {
@@ -37,7 +38,7 @@ fn everything_works_without_scripts_and_without_a_mouse() {
     assert_eq!(person.at(), "/profile#main");
 
     person.enter("nav a[href='/sessions']");
-    person.enter(".sessions li:not(:has(.tag)) button");
+    person.enter(".rows li:not(:has(.tag)) button");
     assert_eq!(person.text("[role=status]"), "That session has ended.");
     other.go("/");
     other.assert_nobody();
@@ -58,6 +59,23 @@ fn everything_works_without_scripts_and_without_a_mouse() {
     person.enter("main button[type=submit]");
     assert_eq!(person.at(), "/profile?said=password-changed");
 
+    // Everything but passkeys, and that is said.
+    person.enter("nav a[href='/factors']");
+    assert!(person.page_text().contains("Passkeys need scripts"));
+    assert!(!person.page_text().contains("Its name\n\nAdd a passkey"));
+    person.tab_to("#app-name");
+    person.press("Phone");
+    person.leading_on(|browser| browser.press(keys::ENTER));
+    let mut app = App::scan(&person.read_qr(".qr"));
+    program.remember_secret(&app.key);
+    person.tab_to("#code");
+    person.press(&app.next_code());
+    person.leading_on(|browser| browser.press(keys::ENTER));
+    let codes = person.codes(&program);
+    assert_eq!(codes.len(), 10);
+    person.enter("main a.button");
+    assert_eq!(person.at(), "/factors");
+
     person.go("/reauth?next=/sessions");
     person.press(NEW);
     person.leading_on(|browser| browser.press(keys::ENTER));
@@ -65,4 +83,12 @@ fn everything_works_without_scripts_and_without_a_mouse() {
 
     person.enter("form[action='/logout'] button");
     person.assert_nobody();
+    // In again, with both steps.
+    person.press("alice");
+    person.tab_to("#password");
+    person.press(NEW);
+    person.leading_on(|browser| browser.press(keys::ENTER));
+    person.press(&app.next_code());
+    person.leading_on(|browser| browser.press(keys::ENTER));
+    assert_eq!(person.at(), "/profile");
 }

@@ -3,9 +3,11 @@
 //! Each test has a server and a browser of its own; `testkit::chromium` says what it needs. A test that fails at a page shows its text.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod app;
 mod cookies;
 mod cross_site;
 mod devices;
+mod factors;
 mod instrument;
 mod keyboard;
 mod person;

@@ -67,7 +67,7 @@ fn what_is_sensitive_asks_again_and_leads_back_but_never_to_another_site() {
     };
     confirm("wrong-password");
     assert_eq!((person.status(), person.at().as_str()), (401, "/reauth"));
-    assert_eq!(person.text("#wrong"), "The password is wrong.");
+    assert_eq!(person.text("#wrong-password"), "The password is wrong.");
     let before = person.cookie("sid").value;
     confirm(PASSWORD);
     assert_eq!(person.at(), "/password");

@@ -3,9 +3,11 @@
 
 use std::path::Path;
 
+use testkit::browser::Site as _;
 use testkit::chromium::{Colours, Screen};
 use testkit::program::Place;
 
+use crate::app::App;
 use crate::person::Person;
 
 /// Looks at the page that somebody is at: a light one on a desktop, and a dark one on a phone. `name` is that of its pictures.
@@ -67,6 +69,49 @@ fn pages_of_an_account() {
 }
 
 #[test]
+fn pages_of_second_factors() {
+    let program = Place::new(&[]).serve();
+    let person = Person::signed_in(&program);
+    person.go("/factors");
+    look(&person, "factors-none");
+    person.fill("#app-name", "Phone");
+    person.follow_text("Set it up");
+    look(&person, "app");
+    let mut app = App::scan(&person.read_qr(".qr"));
+    program.remember_secret(&app.key);
+    person.give_code("000000");
+    look(&person, "app-wrong");
+    person.give_code(&app.next_code());
+    look(&person, "recovery-codes");
+    let codes = person.codes(&program);
+    let _authenticator = person.add_authenticator();
+    person.go("/factors");
+    person.fill("#passkey-name", "Laptop");
+    person.follow_text("Add a passkey");
+    look(&person, "factors");
+    person.go("/reauth?next=/factors");
+    look(&person, "reauth-factors");
+    person.follow_text("Sign out");
+    person.go("/login");
+    person.sign_in();
+    look(&person, "second-factor");
+    person.give_code("000000");
+    look(&person, "second-factor-wrong");
+    person.give_code(&codes[0]);
+    look(&person, "factors-recovery-used");
+}
+
+/// Recovery codes that a passkey brings are shown by a script, on a page that it makes.
+#[test]
+fn recovery_codes_that_a_passkey_brings() {
+    let program = Place::new(&[]).serve();
+    let person = Person::signed_in(&program);
+    let _authenticator = person.add_authenticator();
+    person.add_first_passkey(&program);
+    look(&person, "recovery-codes-passkey");
+}
+
+#[test]
 fn the_longest_name_fits_a_phone() {
     let name = "w".repeat(64);
     let password = "three lamps in the harbour";
@@ -78,7 +123,7 @@ fn the_longest_name_fits_a_phone() {
     person.screen(Screen::Narrowest);
     person.go("/login");
     person.sign_in_as(&name, password);
-    for path in ["/profile", "/sessions", "/password", "/reauth"] {
+    for path in ["/profile", "/sessions", "/factors", "/password", "/reauth"] {
         person.go(path);
         assert_eq!(person.at(), path);
         assert!(person.page_text().contains(&name));

@@ -44,10 +44,10 @@ fn a_form_with_a_token_that_is_not_the_sessions_does_nothing_and_says_what_to_do
     assert_eq!(person.status(), 403);
     assert_eq!(person.text("h1"), "That is not allowed");
     person.go("/sessions");
-    assert_eq!(person.count(".sessions li"), 2);
+    assert_eq!(person.count(".rows li"), 2);
     // As advised.
     person.follow_text("End all other sessions");
-    assert_eq!(person.count(".sessions li"), 1);
+    assert_eq!(person.count(".rows li"), 1);
     other.go("/profile");
     other.assert_nobody();
 }

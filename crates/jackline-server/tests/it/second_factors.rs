@@ -489,9 +489,10 @@ fn second_factors_work_behind_a_near_cache_encrypted_and_beside_express() {
 // Proves: R2
 #[test]
 fn an_app_outlives_the_signing_secret_that_it_was_added_under() {
-    let (old, new) = (
+    let (old, new, newest) = (
         "the-signing-secret-of-before-zqx-wvk-jhg-0123456789",
         "the-signing-secret-of-after-zqx-wvk-jhg-0123456789",
+        "the-signing-secret-of-today-zqx-wvk-jhg-0123456789",
     );
     let mut place = place();
     place.set("SESSION_SECRET", old);
@@ -504,6 +505,11 @@ fn an_app_outlives_the_signing_secret_that_it_was_added_under() {
     place.set("SESSION_SECRET_PREVIOUS", old);
     // Started, and nobody has used the app.
     drop(place.serve());
+    // Where an old secret must open no cookie any more, a command sees it and no server.
+    place.set("SESSION_SECRET", newest);
+    place.set("SESSION_SECRET_PREVIOUS", new);
+    let listed = place.run(&["user", "list"]);
+    assert!(listed.status.success(), "{}", listed.stderr);
     place.unset("SESSION_SECRET_PREVIOUS");
     let server = place.serve();
     let mut alice = Browser::new(&server);

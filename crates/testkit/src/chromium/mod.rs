@@ -26,8 +26,10 @@ pub use passkeys::Authenticator;
 
 /// What the browser is started with. Sandboxes of its own need rights that root in a container does not have, and nothing is to be
 /// fetched that no page asked for.
-const ARGUMENTS: [&str; 8] = [
+const ARGUMENTS: [&str; 9] = [
     "--headless",
+    // They would be in the pictures, and change how wide a page is.
+    "--hide-scrollbars",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",

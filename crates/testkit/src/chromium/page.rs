@@ -60,9 +60,11 @@ impl Chromium {
     pub fn leading_on(&self, act: impl FnOnce(&Self)) {
         let before = self.made_at();
         act(self);
-        block_on(crate::eventually("another page", async || {
+        let arrived = async || {
             self.made_at() != before && self.run("return document.readyState;", &[]) == "complete"
-        }));
+        };
+        let arrived = block_on(crate::in_time(arrived));
+        assert!(arrived, "still at {}:\n{}", self.url(), self.page_text());
     }
 
     /// Clicks the first such thing, a link or a button that sends a form, and waits for the page that comes.
