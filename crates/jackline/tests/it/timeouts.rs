@@ -31,7 +31,8 @@ async fn a_quiet_look_is_no_use_and_finds_the_end_without_an_alarm() {
         }),
     );
     let site = Site::serving(routes);
-    let mut alice = site.logged_in("alice").await;
+    // A browser would have dropped the cookie, which lasts no longer than the session.
+    let mut alice = site.logged_in("alice").await.hoarding();
     let log = Log::start();
     for _ in 0..2 {
         site.wait(IDLE / 2 - STEP);
