@@ -1,7 +1,7 @@
 //! What administrators see of this server: its last hour in figures, and its security events as they happen. Of this process alone, in
 //! memory alone, and of a fixed size whatever strangers do: of several servers each has a console of its own.
 //!
-//! Security events come by the engine's hook, calls of the store by the observer around it, and sessions by [`note_active`].
+//! Security events come by the engine's hook, calls of the store by the observer around it, and sessions by `note_active`.
 
 mod active;
 mod chart;

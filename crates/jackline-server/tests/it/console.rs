@@ -398,7 +398,7 @@ fn events_come_as_they_happen_and_end_with_the_session_and_with_the_server() {
     assert!(!printed.contains("requests_cut_off"), "{printed}");
 }
 
-// Proves: J5, S21
+// Proves: J5, S28
 #[test]
 fn an_open_page_keeps_nobody_signed_in() {
     let (_place, program, _) = with_root(&[

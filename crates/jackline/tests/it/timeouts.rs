@@ -17,7 +17,7 @@ fn refusal(expected: (u16, &str)) -> (u16, String) {
     (expected.0, expected.1.to_owned())
 }
 
-// Proves: J5, S21
+// Proves: J5, S28
 #[tokio::test]
 async fn a_quiet_look_is_no_use_and_finds_the_end_without_an_alarm() {
     let routes = Router::new().route(
