@@ -42,6 +42,7 @@ fn the_console_is_for_administrators() {
         alice.go(path);
         assert_eq!(alice.status(), 403, "{path}");
         assert_eq!(alice.text("h1"), "That is not allowed");
+        assert!(alice.page_text().contains("not for your account"));
     }
     let root = root(Chromium::start(), &program);
     root.go("/profile");
