@@ -48,7 +48,8 @@ fn page(names: &BTreeSet<String>) -> String {
     let mut page = String::from(
         "# What people see\n\n\
          Every page, on a desktop in light colours and on a phone in dark ones. Written by `cargo xtask pages`: the pictures come from the\n\
-         tests that look at each page with axe-core. Each works without scripts and with a keyboard, but for passkeys.\n",
+         tests that look at each page with axe-core. Each works without scripts and with a keyboard, but for passkeys. Keys and codes in them\n\
+         were made for the picture, by a server that ended with it.\n",
     );
     for name in names {
         let _ = write!(

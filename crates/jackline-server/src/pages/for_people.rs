@@ -43,6 +43,12 @@ pub async fn for_people(request: Request, next: Inner) -> Response {
             here.sign_in(Some("again"))
         }
         Some(SessionError::RecentAuthenticationRequired) => see_other(&here.page.after("/reauth")),
+        // What programs are told says nothing to people.
+        Some(SessionError::CrossSite) => error_page(
+            status,
+            "The form was too old, or came from elsewhere. Load its page again, and send it once more",
+        ),
+        Some(SessionError::Forbidden) => error_page(status, "It is not for your account"),
         Some(error) => error_page(status, error.public_message()),
         None => match response.extensions().get::<ErrorText>() {
             Some(ErrorText(said)) => error_page(status, said),
@@ -133,10 +139,7 @@ fn error_page(status: StatusCode, said: &str) -> Response {
             "That cannot be done here",
             "Go to the page itself, and try from there.",
         ),
-        StatusCode::FORBIDDEN => (
-            "That is not allowed",
-            "If you came by a form, load its page again and send it once more.",
-        ),
+        StatusCode::FORBIDDEN => ("That is not allowed", ""),
         StatusCode::TOO_MANY_REQUESTS => ("Too many attempts", "Wait a little, then try again."),
         StatusCode::SERVICE_UNAVAILABLE => (
             "We cannot answer right now",

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod app;
+mod console;
 mod cookies;
 mod cross_site;
 mod devices;
@@ -11,6 +12,7 @@ mod factors;
 mod instrument;
 mod keyboard;
 mod person;
+mod production;
 mod proofs;
 mod sign_in;
 mod stranger;

@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use testkit::browser::Site as _;
-use testkit::chromium::{Colours, Screen};
+use testkit::chromium::{Chromium, Colours, Screen};
 use testkit::program::Place;
 
 use crate::app::App;
+use crate::console::{root, with_root};
 use crate::person::Person;
 
 /// Looks at the page that somebody is at: a light one on a desktop, and a dark one on a phone. `name` is that of its pictures.
@@ -129,4 +130,27 @@ fn the_longest_name_fits_a_phone() {
         assert!(person.page_text().contains(&name));
         assert_fits(&person, path);
     }
+}
+
+#[test]
+fn pages_of_the_console() {
+    let program = with_root(&[]);
+    let stranger = Person::new(&program);
+    stranger.go("/login");
+    stranger.sign_in_as("alice", "wrong-password");
+    stranger.sign_in();
+    let root = root(Chromium::start(), &program);
+    root.reload();
+    look(&root, "admin");
+    root.go("/admin/users");
+    look(&root, "admin-users");
+    root.go("/admin/users/user-1001");
+    look(&root, "admin-user");
+    root.go("/admin/events");
+    root.wait_for("#events tr");
+    look(&root, "admin-events");
+    root.go("/admin/events?network=nonsense");
+    look(&root, "admin-events-wrong");
+    stranger.go("/admin");
+    look(&stranger, "forbidden");
 }

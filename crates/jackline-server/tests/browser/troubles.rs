@@ -43,6 +43,7 @@ fn a_form_with_a_token_that_is_not_the_sessions_does_nothing_and_says_what_to_do
     person.follow_text("End all other sessions");
     assert_eq!(person.status(), 403);
     assert_eq!(person.text("h1"), "That is not allowed");
+    assert!(person.page_text().contains("Load its page again"));
     person.go("/sessions");
     assert_eq!(person.count(".rows li"), 2);
     // As advised.

@@ -262,7 +262,7 @@ fn a_form_that_lost_its_session_leads_back_to_its_page_and_one_without_the_token
     let mut alice = Browser::new(&program);
     sign_in(&mut alice, "/");
     let refused = alice.submit("/password", &[("newPassword", "a new and longer horse")]);
-    assert!(page(&refused, 403).contains("Invalid CSRF token"));
+    assert!(page(&refused, 403).contains("Load its page again"));
 
     let token = alice.visit("/password").csrf_field().unwrap();
     let fields = [
