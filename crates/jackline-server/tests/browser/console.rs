@@ -97,7 +97,7 @@ fn an_administrator_finds_a_user_and_ends_their_sessions() {
 // Proves: A3, S39
 #[test]
 fn what_an_administrator_does_asks_for_proof_and_leads_back() {
-    let program = with_root(&[("JACKLINE_STEP_UP_AGE", "1s")]);
+    let program = with_root(&[("JACKLINE_STEP_UP_AGE", "3s")]);
     let root = root(Chromium::start(), &program);
     let alice = Person::signed_in(&program);
     block_on(eventually("the proof is old", async || {

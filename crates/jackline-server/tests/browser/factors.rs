@@ -229,7 +229,7 @@ fn whoever_is_not_known_to_their_device_gets_in_by_no_passkey() {
 // Proves: A3, R2, S35, S39
 #[test]
 fn a_change_of_factors_asks_for_proof_by_whatever_one_has_and_ends_other_sessions() {
-    let program = Place::new(&[("JACKLINE_STEP_UP_AGE", "2s")]).serve();
+    let program = Place::new(&[("JACKLINE_STEP_UP_AGE", "5s")]).serve();
     let person = Person::signed_in(&program);
     let other = Person::signed_in(&program);
     let _authenticator = person.add_authenticator();

@@ -54,7 +54,7 @@ fn a_new_password_ends_the_other_sessions_and_the_old_password() {
 // Proves: A3, S39, S40
 #[test]
 fn what_is_sensitive_asks_again_and_leads_back_but_never_to_another_site() {
-    let program = Place::new(&[("JACKLINE_STEP_UP_AGE", "1s")]).serve();
+    let program = Place::new(&[("JACKLINE_STEP_UP_AGE", "3s")]).serve();
     let person = Person::signed_in(&program);
     block_on(eventually("the proof is old", async || {
         person.go("/password");

@@ -129,8 +129,8 @@ fn a_session_that_lapses_in_the_middle_of_a_form_brings_one_back_to_it() {
 #[test]
 fn a_session_at_its_end_leads_to_the_way_in_and_back() {
     let program = Place::new(&[
-        ("JACKLINE_ABSOLUTE_TIMEOUT", "2s"),
-        ("JACKLINE_IDLE_TIMEOUT", "2s"),
+        ("JACKLINE_ABSOLUTE_TIMEOUT", "4s"),
+        ("JACKLINE_IDLE_TIMEOUT", "4s"),
     ])
     .serve();
     let person = Person::signed_in(&program);
