@@ -405,6 +405,8 @@ fn an_open_page_keeps_nobody_signed_in() {
         ("JACKLINE_IDLE_TIMEOUT", "4s"),
         ("JACKLINE_RENEWAL_STEP", "1s"),
         ("JACKLINE_STEP_UP_AGE", "2s"),
+        // So that it comes to an end also if it is kept.
+        ("JACKLINE_ADMIN_ABSOLUTE_TIMEOUT", "20s"),
     ]);
     let mut root = root(&program);
     let mut events = Stream::open(&root, &program, "?kind=csrf_failure");
@@ -421,5 +423,6 @@ fn an_open_page_keeps_nobody_signed_in() {
     }
     assert!(seen > 0);
     assert_eq!(root.get("/admin").status, 401);
+    assert_eq!(program.has_said("absolute_timeout"), 0);
     assert_eq!(program.has_said("session_use_after_expire"), 0, "no alarm");
 }
