@@ -189,6 +189,10 @@ impl ApiError {
         if let Some(seconds) = self.retry_after_secs() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        // The same address may have something better for who asks in another way, or next time.
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
         if matches!(self, Self::PageOnly) {
             headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
         }

@@ -278,7 +278,6 @@ async fn strengthen(app: &App, id: &UserId, user: &Credentials, stronger: PhcHas
 }
 
 /// What proves again who is logged in.
-#[derive(Debug)]
 pub enum Proof {
     /// Their password.
     Password(Password),
@@ -286,6 +285,16 @@ pub enum Proof {
     Code(String),
     /// A passkey's answer to what [`ask_again_for_passkey`] asked.
     Passkey(Box<Assertion>),
+}
+
+impl std::fmt::Debug for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Password(_) => "Password(hidden)",
+            Self::Code(_) => "Code(hidden)",
+            Self::Passkey(_) => "Passkey(hidden)",
+        })
+    }
 }
 
 /// Takes any proof that the account has. The session gets a new token. Says how many recovery codes are left, if one was used.

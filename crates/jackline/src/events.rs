@@ -287,9 +287,10 @@ impl<'a> SecurityEvent<'a> {
         self
     }
 
-    /// The path of the request, without its query.
+    /// The path of the request, without its query: the first 512 bytes of it, for a stranger may send what they like.
     pub fn path(mut self, path: impl Into<Option<&'a str>>) -> Self {
-        self.path = path.into();
+        let path: Option<&str> = path.into();
+        self.path = path.map(|path| &path[..path.floor_char_boundary(512)]);
         self
     }
 

@@ -29,7 +29,7 @@ pub enum Purpose {
 }
 
 /// A question that was asked.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Ceremony {
     purpose: Purpose,
     /// The origin that it was asked under.
@@ -38,6 +38,15 @@ pub struct Ceremony {
     /// What the session counted when it was asked.
     turn: i64,
     state: Box<RawValue>,
+}
+
+impl std::fmt::Debug for Ceremony {
+    /// Without what was asked.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ceremony")
+            .field("purpose", &self.purpose)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Ceremony {

@@ -122,7 +122,8 @@ pub async fn remove(app: &App, session: &Session, id: &str) -> Result<(), ApiErr
         Kind::Passkey => "passkey_removed",
         Kind::Totp | Kind::Recovery => "totp_removed",
     };
-    settle(session, reason).await
+    settle(session, reason).await?;
+    Ok(app.factors.forget_codes_of_nothing(&user).await?)
 }
 
 /// Makes new recovery codes, to be shown now and never again. Those from before are void.
@@ -164,6 +165,7 @@ async fn added(
         app.users.remove_factor(user, &id).await?;
         return Err(ended.into());
     }
+    settle(session, reason).await?;
     let recovery_codes = match app.factors.of(user).await?.recovery_codes {
         Some(_) => None,
         None => {
@@ -171,11 +173,11 @@ async fn added(
             Some(codes.await?)
         }
     };
-    settle(session, reason).await?;
     Ok(Added { id, recovery_codes })
 }
 
-/// After a change that is on record: a login that began before has not seen it.
+/// After a change that is on record, and before anything else that may fail: a login that began before has not seen it, and its owner is to
+/// hear of it.
 async fn settle(session: &Session, reason: &'static str) -> Result<(), ApiError> {
     session.report_because(EventKind::SecondFactorChanged, reason);
     session.end_others().await?;

@@ -204,8 +204,7 @@ impl Factors {
         Ok(left.map(|left| Used::Recovery { left }))
     }
 
-    /// Removes a user's app or passkey, and returns what it was. With the last one the recovery codes go too, since there is
-    /// nothing left to recover.
+    /// Removes a user's app or passkey, and returns what it was.
     ///
     /// # Errors
     /// [`FactorError::Gone`] if they have none of this id; [`FactorError::Needed`] if `must_keep_one` and it is the last;
@@ -225,10 +224,18 @@ impl Factors {
         if !self.users.remove_factor(user, id).await? {
             return Err(FactorError::Gone);
         }
+        Ok(kind)
+    }
+
+    /// Forgets recovery codes that stand in for nothing, once the last factor is removed.
+    ///
+    /// # Errors
+    /// [`FactorError::Users`].
+    pub async fn forget_codes_of_nothing(&self, user: &UserId) -> Result<(), FactorError> {
         if self.of(user).await?.factors.is_empty() {
             self.users.remove_factor(user, &recovery::id(user)).await?;
         }
-        Ok(kind)
+        Ok(())
     }
 
     async fn rows(&self, user: &UserId, kind: Kind) -> Result<Vec<StoredFactor>, FactorError> {
@@ -238,6 +245,10 @@ impl Factors {
     }
 
     async fn own(&self, user: &UserId, id: &str, kind: Kind) -> Result<StoredFactor, FactorError> {
+        // PostgreSQL takes no NUL for text, and no id has any.
+        if id.contains(char::is_control) {
+            return Err(FactorError::Gone);
+        }
         let found = self.users.find_factor(id).await?;
         found
             .filter(|row| row.user == *user && row.kind == kind.as_str())

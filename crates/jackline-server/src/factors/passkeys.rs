@@ -209,8 +209,13 @@ impl Factors {
         if self.users.change_factor(&row, data, Some(now_ms)).await? {
             return Ok(true);
         }
-        // Another answer was heard meanwhile. Without a counter nothing speaks against both: what was asked is answered once anyway.
-        Ok(result.counter() == 0)
+        // Another answer was heard meanwhile, or the passkey was removed. Without a counter nothing speaks against two answers: what was asked
+        // is answered once anyway.
+        let still_theirs = match self.own(user, &id, Kind::Passkey).await {
+            Err(FactorError::Gone) => false,
+            row => row.map(|_| true)?,
+        };
+        Ok(result.counter() == 0 && still_theirs)
     }
 
     async fn passkeys_of(&self, user: &UserId) -> Result<Vec<Stored>, FactorError> {

@@ -251,7 +251,21 @@ async fn with_the_last_factor_the_recovery_codes_go_and_who_must_keep_one_does()
     assert!(matches!(alone, Err(FactorError::Gone)));
     let kept = remove(&desk.bob, &id, true).await;
     assert!(matches!(kept, Err(FactorError::Needed)));
+    desk.factors
+        .forget_codes_of_nothing(&desk.bob)
+        .await
+        .unwrap();
+    assert_eq!(
+        desk.factors.of(&desk.bob).await.unwrap().recovery_codes,
+        Some(10)
+    );
     assert_eq!(remove(&desk.bob, &id, false).await.unwrap(), Kind::Totp);
+    // Until they are gone, they are asked for.
+    assert!(desk.factors.of(&desk.bob).await.unwrap().asks_for_second());
+    desk.factors
+        .forget_codes_of_nothing(&desk.bob)
+        .await
+        .unwrap();
     assert_eq!(desk.factors.of(&desk.bob).await.unwrap(), Held::default());
 }
 

@@ -138,18 +138,27 @@ impl Factors {
         code: &str,
         now_ms: i64,
     ) -> Result<bool, FactorError> {
+        let mut unsealable = None;
         for row in rows.iter().filter(|row| row.kind == Kind::Totp.as_str()) {
             let stored = parsed::<Stored>(row)?;
             let Some(last) = stored.last_step else {
                 continue;
             };
-            let step = stored.totp(&self.seals, row)?.check(code, secs(now_ms));
+            let totp = match stored.totp(&self.seals, row) {
+                // Another app of theirs may be whole.
+                Err(error @ FactorError::Unsealable) => {
+                    unsealable = Some(error);
+                    continue;
+                }
+                totp => totp?,
+            };
+            let step = totp.check(code, secs(now_ms));
             if let Some(step) = step.filter(|step| *step > last) {
                 // If somebody was faster, it was with a code of this secret, and this one is worth nothing by that.
                 return self.use_step(row, stored, step, Some(now_ms)).await;
             }
         }
-        Ok(false)
+        unsealable.map_or(Ok(false), Err)
     }
 
     async fn use_step(

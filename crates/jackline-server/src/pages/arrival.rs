@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Notice {
     }
 }
 
-const NOTICES: [(&str, &str); 13] = [
+const NOTICES: [(&str, &str); 14] = [
     (
         "expired",
         "You were signed out because you had not been here for a while. Sign in to go on.",
@@ -67,6 +67,7 @@ const NOTICES: [(&str, &str); 13] = [
         "factor-removed",
         "Removed. All your other sessions have ended.",
     ),
+    ("factor-gone", "It had been removed already."),
     (
         "recovery-code-used",
         "You have used a recovery code, and it is worth nothing now. If you lost a passkey or an app, remove it here and add another.",

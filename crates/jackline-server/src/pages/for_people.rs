@@ -99,6 +99,11 @@ impl Here {
         }
         let matched = request.extensions().get::<MatchedPath>();
         let has_form = matched.is_some_and(|path| FORMS.contains(&path.as_str()));
+        let path = match path {
+            // Its page is the answer to a form, and cannot be asked for.
+            "/factors/totp/confirm" => "/factors/totp",
+            path => path,
+        };
         let page = match path.rsplit_once('/') {
             _ if reads => uri.path_and_query().map_or(path, |whole| whole.as_str()),
             Some((above, _)) if !has_form && !above.is_empty() => above,
@@ -143,7 +148,7 @@ fn error_page(status: StatusCode, said: &str) -> Response {
         StatusCode::TOO_MANY_REQUESTS => ("Too many attempts", "Wait a little, then try again."),
         StatusCode::SERVICE_UNAVAILABLE => (
             "We cannot answer right now",
-            "Nothing is lost, and you are still signed in. Try again in a moment.",
+            "Whoever was signed in still is. Try again in a moment.",
         ),
         _ if status.is_server_error() => (
             "Something went wrong",

@@ -28,13 +28,21 @@ pub enum Place {
 }
 
 /// What the template `base.html` shows.
-#[derive(Debug)]
 pub struct Frame {
     title: &'static str,
     place: Place,
     user: Option<String>,
     admin: bool,
     csrf: String,
+}
+
+impl std::fmt::Debug for Frame {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Frame")
+            .field("title", &self.title)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Frame {

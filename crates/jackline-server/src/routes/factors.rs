@@ -366,7 +366,7 @@ pub async fn remove_by_form(
     ) {
         (Wants::Json, removed) => removed.map(|()| Done::json().into_response()),
         (Wants::Page, Ok(())) => Ok(see_other("/factors?said=factor-removed")),
-        (Wants::Page, Err(ApiError::NotFound)) => Ok(see_other("/factors?said=factor-removed")),
+        (Wants::Page, Err(ApiError::NotFound)) => Ok(see_other("/factors?said=factor-gone")),
         (Wants::Page, Err(error)) => again(&app, &session, error).await,
     }
 }

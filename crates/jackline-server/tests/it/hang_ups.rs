@@ -9,6 +9,7 @@ use testkit::browser::Site as _;
 use crate::browser::{Browser, PASSWORD};
 use crate::dawdle::Dawdling;
 use crate::program::Program;
+use crate::second_factors::{add_app, give};
 use crate::stores::{On, on_redis};
 
 /// A server whose Redis can be stopped for longer than a client waits.
@@ -112,4 +113,35 @@ fn a_new_password_ends_the_other_sessions_also_if_its_client_hangs_up() {
     });
     let mut browser = Browser::new(&program);
     assert_eq!(browser.log_in_as("alice", PASSWORD).status, 401);
+}
+
+// Proves: J4, R2
+#[test]
+fn a_factor_that_is_removed_ends_the_other_sessions_also_if_its_client_hangs_up() {
+    let (on, program) = patient();
+    let (mut alice, mut other) = (Browser::new(&program), Browser::new(&program));
+    alice.log_in();
+    let (mut app, _) = add_app(&mut alice);
+    other.log_in();
+    assert_eq!(give(&mut other, &app.next_code()).status, 200);
+    let factors = alice.get("/factors").json();
+    let id = factors["factors"][0]["id"].as_str().unwrap();
+    let (token, cookie) = (alice.csrf_token(), &alice.cookies["sid"]);
+    let request = format!(
+        "DELETE /factors/{id} HTTP/1.1\r\nHost: localhost\r\nCookie: sid={cookie}\r\nX-CSRF-Token: {token}\r\n\r\n"
+    );
+    let redis = on.redis.as_ref().unwrap();
+    redis.freeze();
+    let mut stream = TcpStream::connect(("127.0.0.1", program.port)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    answer_others(&program);
+    hang_up(stream, &program);
+    redis.thaw();
+    eventually("the other session has ended", || {
+        other.get("/profile").status == 401
+    });
+    program.wait_until_said("totp_removed", 1);
+    let mut browser = Browser::new(&program);
+    let ok = (200, r#"{"ok":true,"user":"alice"}"#);
+    assert_eq!(browser.log_in().seen(), ok, "there is no factor any more");
 }

@@ -64,7 +64,7 @@ fn done(browser: &mut Browser, path: &str, body: &Value) -> Value {
 }
 
 /// Adds an app, and says which recovery codes came with it.
-fn add_app(browser: &mut Browser) -> (App, Vec<String>) {
+pub(crate) fn add_app(browser: &mut Browser) -> (App, Vec<String>) {
     let made = done(browser, "/factors/totp", &json!({ "name": "Phone" }));
     let mut app = app(&made);
     let confirmation = json!({ "id": made["id"], "code": app.next_code() });
@@ -92,7 +92,7 @@ fn asked(kinds: &[&str]) -> String {
     json!({ "ok": false, "secondFactor": kinds }).to_string()
 }
 
-fn give(browser: &mut Browser, code: &str) -> Answer {
+pub(crate) fn give(browser: &mut Browser, code: &str) -> Answer {
     post(browser, "/login/second-factor", &json!({ "code": code }))
 }
 

@@ -49,6 +49,17 @@ impl Administrator {
         // The client decides how long its body takes, and they may have been disabled meanwhile (J4).
         self.session.ensure_live().await
     }
+
+    /// Reports what they have done to a user, or may have done: what a store does not acknowledge may have happened all the same.
+    pub(crate) fn report<T, E>(&self, action: &str, target: &str, outcome: &Result<T, E>) {
+        match outcome {
+            Ok(_) => self.session.report_admin_action(action, target),
+            Err(_) => {
+                let uncertain = format!("{action}_uncertain");
+                self.session.report_admin_action(&uncertain, target);
+            }
+        }
+    }
 }
 
 /// The overview.

@@ -110,13 +110,12 @@ pub async fn disable(
     if admin.identity.id == owner {
         return Err(ApiError::Conflict("You cannot disable yourself"));
     }
-    if !app.users.set_disabled(&user.id, true).await? {
+    // Said before the sessions end: should that fail, the user is disabled all the same.
+    let disabled = app.users.set_disabled(&user.id, true).await;
+    admin.report("user_disabled", user.id.as_str(), &disabled);
+    if !disabled? {
         return Err(ApiError::NotFound);
     }
-    // Said before the sessions end: should that fail, the user is disabled all the same.
-    admin
-        .session
-        .report_admin_action("user_disabled", user.id.as_str());
     let ended = app
         .engine
         .end_all(&owner, "disabled_by_administrator")
@@ -136,12 +135,11 @@ pub async fn enable(
 ) -> Result<Response, ApiError> {
     admin.may_act().await?;
     let (user, _) = find(&app, id).await?;
-    if !app.users.set_disabled(&user.id, false).await? {
+    let enabled = app.users.set_disabled(&user.id, false).await;
+    admin.report("user_enabled", user.id.as_str(), &enabled);
+    if !enabled? {
         return Err(ApiError::NotFound);
     }
-    admin
-        .session
-        .report_admin_action("user_enabled", user.id.as_str());
     Ok(done(wants, &user, "user-enabled", None))
 }
 
@@ -157,11 +155,9 @@ pub async fn end_sessions(
 ) -> Result<Response, ApiError> {
     admin.may_act().await?;
     let (user, owner) = find(&app, id).await?;
-    let ended = app.engine.end_all(&owner, "ended_by_administrator").await?;
-    admin
-        .session
-        .report_admin_action("sessions_ended", user.id.as_str());
-    Ok(done(wants, &user, "all-ended", Some(ended)))
+    let ended = app.engine.end_all(&owner, "ended_by_administrator").await;
+    admin.report("sessions_ended", user.id.as_str(), &ended);
+    Ok(done(wants, &user, "all-ended", Some(ended?)))
 }
 
 /// `{"handle":"…"}`
@@ -184,13 +180,11 @@ pub async fn end_session(
     admin.may_act().await?;
     let (user, owner) = find(&app, id).await?;
     let handle = Handle::from_text(named.handle);
-    let ended = app.engine.end_session(&owner, &handle).await?;
-    if ended {
-        admin
-            .session
-            .report_admin_action("session_ended", user.id.as_str());
+    let ended = app.engine.end_session(&owner, &handle).await;
+    if !matches!(ended, Ok(false)) {
+        admin.report("session_ended", user.id.as_str(), &ended);
     }
-    match (ended, wants) {
+    match (ended?, wants) {
         (true, _) => Ok(done(wants, &user, "session-ended", None)),
         (false, Wants::Page) => Ok(done(wants, &user, "session-unknown", None)),
         (false, Wants::Json) => Err(ApiError::NotFound),
