@@ -22,6 +22,14 @@ use crate::users::Username;
 /// How many more may fail from one network than on one account: others share it.
 const NETWORK_FACTOR: u32 = 4;
 
+/// Who tries.
+enum Who {
+    /// A device that has been logged in to the account before.
+    Device(String),
+    /// Anybody else.
+    Stranger { account: String },
+}
+
 /// Lets people try, and not too often.
 #[derive(Debug, Clone)]
 pub struct Guessing {
@@ -61,19 +69,8 @@ impl Guessing {
         username: &str,
         now: UnixMs,
     ) -> Result<Attempt, SessionError> {
-        let account = account_of(username);
-        match self.devices.find(headers, &account, now) {
-            Some(device) => {
-                let device = (Subject::Device(&device), self.account);
-                session.attempt(&[device]).await
-            }
-            None => {
-                let account = (Subject::Account(&account), self.account);
-                session
-                    .attempt(&[(Subject::Network, self.network), account])
-                    .await
-            }
-        }
+        let who = self.who(headers, username, now);
+        session.attempt(&self.subjects(&who)).await
     }
 
     /// Lets somebody whose password was right try a second factor. Counted apart from passwords, or whoever knows the password could begin
@@ -88,23 +85,31 @@ impl Guessing {
         username: &str,
         now: UnixMs,
     ) -> Result<Attempt, SessionError> {
+        let who = match self.who(headers, username, now) {
+            Who::Device(name) => Who::Device(second(&name)),
+            Who::Stranger { account } => Who::Stranger {
+                account: second(&account),
+            },
+        };
+        session.attempt(&self.subjects(&who)).await
+    }
+
+    fn who(&self, headers: &HeaderMap, username: &str, now: UnixMs) -> Who {
         let account = account_of(username);
         match self.devices.find(headers, &account, now) {
-            Some(device) => {
-                let device = second(&device);
-                session
-                    .attempt(&[(Subject::Device(&device), self.account)])
-                    .await
-            }
-            None => {
-                let account = second(&account);
-                session
-                    .attempt(&[
-                        (Subject::Network, self.network),
-                        (Subject::Account(&account), self.account),
-                    ])
-                    .await
-            }
+            Some(device) => Who::Device(device),
+            None => Who::Stranger { account },
+        }
+    }
+
+    /// What is counted for them, in this order.
+    fn subjects<'a>(&self, who: &'a Who) -> Vec<(Subject<'a>, Allowance)> {
+        match who {
+            Who::Device(name) => vec![(Subject::Device(name), self.account)],
+            Who::Stranger { account } => vec![
+                (Subject::Network, self.network),
+                (Subject::Account(account), self.account),
+            ],
         }
     }
 
