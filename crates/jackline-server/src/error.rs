@@ -11,6 +11,9 @@ use crate::pages::{ErrorText, Wants, page};
 use crate::passwords::HashingError;
 use crate::users::UsersError;
 
+/// What a form says of an error that [is one of too many](ApiError::is_too_often).
+pub(crate) const TOO_OFTEN: &str = "Too many attempts. Wait a little, then try again.";
+
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {

@@ -168,22 +168,14 @@ async fn with_second_passkey(
     headers: &HeaderMap,
     answer: &Assertion,
 ) -> Result<LoggedIn, ApiError> {
-    let (attempt, now_ms) = (session.resume_login()?, app.now_ms.get());
+    let attempt = session.resume_login()?;
     let (id, user) = waiting(app, session, &attempt).await?;
     let (name, now) = (user.username.as_str(), app.now_ms.moment());
     let trial = app
         .guessing
         .second_factor(session, headers, name, now)
         .await?;
-    let right = match Ceremony::take(session, Purpose::SecondFactor, now_ms).await? {
-        Some(asked) => {
-            app.factors
-                .check_passkey(&asked, &id, answer, now_ms)
-                .await?
-        }
-        None => false,
-    };
-    if !right {
+    if !answers(app, session, Purpose::SecondFactor, &id, answer).await? {
         session.report_login_failure(Some(id.as_str()), "wrong_passkey");
         return Err(ApiError::InvalidCredentials);
     }
@@ -222,6 +214,24 @@ async fn with_passkey_alone(
     }
     trial.succeeded().await?;
     complete(app, session, headers, attempt, &user, None)
+}
+
+/// Whether a passkey of this user's answers what their session was asked for this purpose.
+async fn answers(
+    app: &App,
+    session: &Session,
+    purpose: Purpose,
+    id: &UserId,
+    answer: &Assertion,
+) -> Result<bool, ApiError> {
+    let now_ms = app.now_ms.get();
+    let Some(asked) = Ceremony::take(session, purpose, now_ms).await? else {
+        return Ok(false);
+    };
+    Ok(app
+        .factors
+        .check_passkey(&asked, id, answer, now_ms)
+        .await?)
 }
 
 /// Whose login waits.
@@ -337,16 +347,7 @@ pub async fn step_up(
             trial
         }
         Proof::Passkey(answer) => {
-            let asked = Ceremony::take(session, Purpose::StepUp, now_ms).await?;
-            let right = match asked {
-                Some(asked) => {
-                    app.factors
-                        .check_passkey(&asked, &id, &answer, now_ms)
-                        .await?
-                }
-                None => false,
-            };
-            if !right {
+            if !answers(app, session, Purpose::StepUp, &id, &answer).await? {
                 return refused("wrong_passkey");
             }
             trial

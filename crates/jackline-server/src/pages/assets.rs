@@ -11,33 +11,30 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::ApiError;
 
-struct Asset {
+pub(super) struct Asset {
     name: &'static str,
     kind: &'static str,
     content: &'static str,
+    /// Hashed once, when it is first asked for.
+    version: LazyLock<String>,
 }
 
-const STYLE: Asset = Asset {
-    name: "jackline.css",
-    kind: "text/css; charset=utf-8",
-    content: include_str!("../../assets/jackline.css"),
-};
-const ICON: Asset = Asset {
-    name: "jackline.svg",
-    kind: "image/svg+xml",
-    content: include_str!("../../assets/jackline.svg"),
-};
-const CONSOLE_SCRIPT: Asset = Asset {
-    name: "console.js",
-    kind: "text/javascript; charset=utf-8",
-    content: include_str!("../../assets/console.js"),
-};
-const PASSKEYS: Asset = Asset {
-    name: "passkeys.js",
-    kind: "text/javascript; charset=utf-8",
-    content: include_str!("../../assets/passkeys.js"),
-};
-const ALL: [Asset; 4] = [STYLE, ICON, CONSOLE_SCRIPT, PASSKEYS];
+macro_rules! asset {
+    ($file:literal, $kind:literal) => {
+        Asset {
+            name: $file,
+            kind: $kind,
+            content: include_str!(concat!("../../assets/", $file)),
+            version: LazyLock::new(|| version(include_str!(concat!("../../assets/", $file)))),
+        }
+    };
+}
+
+pub(super) static STYLE: Asset = asset!("jackline.css", "text/css; charset=utf-8");
+pub(super) static ICON: Asset = asset!("jackline.svg", "image/svg+xml");
+pub(super) static CONSOLE_SCRIPT: Asset = asset!("console.js", "text/javascript; charset=utf-8");
+pub(super) static PASSKEYS: Asset = asset!("passkeys.js", "text/javascript; charset=utf-8");
+static ALL: [&Asset; 4] = [&STYLE, &ICON, &CONSOLE_SCRIPT, &PASSKEYS];
 
 /// `?v=…`: which content was meant.
 #[derive(Debug, Deserialize)]
@@ -58,7 +55,7 @@ pub async fn asset(
         .find(|asset| asset.name == name)
         .ok_or(ApiError::NotFound)?;
     let kept = match version.v {
-        Some(version) if version == asset.version() => "public, max-age=31536000, immutable",
+        Some(version) if version == *asset.version => "public, max-age=31536000, immutable",
         _ => "no-cache",
     };
     let headers = [
@@ -68,37 +65,19 @@ pub async fn asset(
     Ok((headers, asset.content).into_response())
 }
 
+/// Eight bytes of the content's hash: enough to tell one release's file from another's.
+fn version(content: &str) -> String {
+    let digest = Sha256::digest(content);
+    let mut number = 0;
+    for byte in &digest[..8] {
+        number = number << 8 | u64::from(*byte);
+    }
+    format!("{number:016x}")
+}
+
 impl Asset {
-    fn version(&self) -> String {
-        let digest = Sha256::digest(self.content);
-        let mut number = 0;
-        for byte in &digest[..8] {
-            number = number << 8 | u64::from(*byte);
-        }
-        format!("{number:016x}")
+    /// Where it is, for pages.
+    pub(super) fn path(&self) -> String {
+        format!("/assets/{}?v={}", self.name, *self.version)
     }
-
-    fn path(&self) -> String {
-        format!("/assets/{}?v={}", self.name, self.version())
-    }
-}
-
-pub(super) fn style_path() -> &'static str {
-    static PATH: LazyLock<String> = LazyLock::new(|| STYLE.path());
-    &PATH
-}
-
-pub(super) fn console_script_path() -> &'static str {
-    static PATH: LazyLock<String> = LazyLock::new(|| CONSOLE_SCRIPT.path());
-    &PATH
-}
-
-pub(super) fn passkeys_path() -> &'static str {
-    static PATH: LazyLock<String> = LazyLock::new(|| PASSKEYS.path());
-    &PATH
-}
-
-pub(super) fn icon_path() -> &'static str {
-    static PATH: LazyLock<String> = LazyLock::new(|| ICON.path());
-    &PATH
 }

@@ -96,22 +96,22 @@ impl Frame {
         open.map(|(place, path, name)| (*path, *name, *place == self.place))
     }
 
-    pub(crate) fn style(&self) -> &'static str {
-        assets::style_path()
+    pub(crate) fn style(&self) -> String {
+        assets::STYLE.path()
     }
 
     /// The script of the console's pages. They do without.
-    pub(crate) fn console_script(&self) -> &'static str {
-        assets::console_script_path()
+    pub(crate) fn console_script(&self) -> String {
+        assets::CONSOLE_SCRIPT.path()
     }
 
     /// The script for passkeys, on the pages that offer them.
-    pub(crate) fn passkeys(&self) -> &'static str {
-        assets::passkeys_path()
+    pub(crate) fn passkeys(&self) -> String {
+        assets::PASSKEYS.path()
     }
 
-    pub(crate) fn icon(&self) -> &'static str {
-        assets::icon_path()
+    pub(crate) fn icon(&self) -> String {
+        assets::ICON.path()
     }
 }
 

@@ -11,7 +11,7 @@ use jackline::{LazySession, Session};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::error::ApiError;
+use crate::error::{ApiError, TOO_OFTEN};
 use crate::factors::Kind;
 use crate::login::{self, LoggedIn, Step};
 use crate::pages::{Arrival, Frame, HOME, Input, Next, Notice, PageOnly, Wants, page, see_other};
@@ -104,7 +104,7 @@ pub async fn log_in(
     };
     let wrong = match &error {
         ApiError::InvalidCredentials => "The user name or the password is wrong.",
-        error if error.is_too_often() => "Too many attempts. Wait a little, then try again.",
+        error if error.is_too_often() => TOO_OFTEN,
         _ => return Err(error),
     };
     error.on_form(wants, || LoginPage {

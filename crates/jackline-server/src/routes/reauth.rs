@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::second_factor::{Code, Offered};
 use crate::app::App;
-use crate::error::ApiError;
+use crate::error::{ApiError, TOO_OFTEN};
 use crate::factors::{Assertion, RelyingParty};
 use crate::login::{self, Proof};
 use crate::pages::{Arrival, Frame, HOME, Input, Next, PageOnly, Place, Wants, page, see_other};
@@ -117,7 +117,7 @@ pub async fn step_up(
     let wrong = match &error {
         ApiError::InvalidCredentials if by_code => "That code is wrong, or was used already.",
         ApiError::InvalidCredentials => "The password is wrong.",
-        error if error.is_too_often() => "Too many attempts. Wait a little, then try again.",
+        error if error.is_too_often() => TOO_OFTEN,
         _ => return Err(error),
     };
     let mut again = StepUpPage::of(&app, &session, &identity, &next).await?;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::login::answer;
 use crate::app::App;
 use crate::body::JsonBody;
-use crate::error::ApiError;
+use crate::error::{ApiError, TOO_OFTEN};
 use crate::factors::{Assertion, Kind, RelyingParty};
 use crate::login::{self, Step};
 use crate::pages::{Arrival, Frame, HOME, Input, Next, PageOnly, Place, Wants, page, see_other};
@@ -149,7 +149,7 @@ pub async fn give(
     };
     let wrong = match &error {
         ApiError::InvalidCredentials => "That code is wrong, or was used already.",
-        error if error.is_too_often() => "Too many attempts. Wait a little, then try again.",
+        error if error.is_too_often() => TOO_OFTEN,
         _ => return Err(error),
     };
     if wants == Wants::Json {
