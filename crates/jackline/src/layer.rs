@@ -2,7 +2,7 @@
 //!
 //! For every request it
 //!
-//! 1. reads the cookies, and puts a [`LazySession`] into the request's extensions: no store call, whatever was sent;
+//! 1. puts a [`LazySession`] into the request's extensions: its cookies are read, and the store is asked, when somebody looks at it;
 //! 2. refuses unsafe requests that come from another site or lack the session's CSRF token with a `403`;
 //! 3. calls the inner service;
 //! 4. when the response is ready and somebody has touched the session, writes what was changed, in one round trip, and adds

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use super::attributes::CookieSpec;
@@ -47,7 +48,7 @@ impl DeviceCookie {
     /// The name of the device that a request comes from, if it has been logged in to `account` within [`DeviceCookie::LASTS`].
     #[must_use]
     pub fn find(&self, headers: &HeaderMap, account: &str, now: UnixMs) -> Option<String> {
-        values(headers, self.spec.name()).find_map(|value| {
+        values(headers.get_all(COOKIE), self.spec.name()).find_map(|value| {
             let (name, signature) = std::str::from_utf8(value).ok()?.split_once('.')?;
             let mut body = [0; BODY_BYTES];
             let whole = URL_SAFE_NO_PAD.decode_slice(name, &mut body) == Ok(BODY_BYTES);

@@ -29,8 +29,7 @@ pub(super) fn token(id: &[u8]) -> Option<SessionToken> {
 
 #[cfg(test)]
 mod tests {
-    use http::header::COOKIE;
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderValue;
 
     use super::super::keyring::for_tests;
     use super::super::read::{CookieForm, Reading, Rejected, read, write};
@@ -46,9 +45,8 @@ mod tests {
     }
 
     fn reading(cookie: &[u8], keys: &Keyring) -> Reading {
-        let mut headers = HeaderMap::new();
-        headers.insert(COOKIE, HeaderValue::from_bytes(cookie).unwrap());
-        read(&headers, "connect.sid", CookieForm::Express, keys)
+        let header = HeaderValue::from_bytes(cookie).unwrap();
+        read([&header], "connect.sid", CookieForm::Express, keys)
     }
 
     fn sid_in(value: &str, keys: &Keyring) -> Option<String> {

@@ -8,6 +8,7 @@ mod device;
 mod express;
 mod keyring;
 mod read;
+mod session;
 
 pub use attributes::{CookieBuilder, CookieMistake, CookieMistakes, CookieSpec, SameSite};
 pub use device::DeviceCookie;
@@ -16,4 +17,5 @@ pub use keyring::{Keyring, SigningKey, WeakKey};
 pub use read::CookieForm;
 #[cfg(fuzzing)]
 pub use read::fuzz_read;
-pub(crate) use read::{Reading, read, write};
+pub(crate) use read::write;
+pub(crate) use session::SessionCookies;

@@ -6,8 +6,7 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
-use http::header::COOKIE;
+use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 use super::express;
@@ -84,8 +83,13 @@ pub(crate) fn write(token: &SessionToken, keys: &Keyring) -> String {
     value
 }
 
-/// Reads the cookies called `name`.
-pub(crate) fn read(headers: &HeaderMap, name: &str, form: CookieForm, keys: &Keyring) -> Reading {
+/// Reads the cookies called `name` in these cookie headers.
+pub(crate) fn read<'a>(
+    headers: impl IntoIterator<Item = &'a HeaderValue>,
+    name: &str,
+    form: CookieForm,
+    keys: &Keyring,
+) -> Reading {
     let mut reading = Reading {
         token: None,
         rejected: None,
@@ -120,9 +124,11 @@ pub(super) fn is_signed(value: &[u8], keys: &Keyring) -> bool {
 }
 
 /// The raw values of all cookies called exactly `name`, in all cookie headers (HTTP/2 may split them).
-pub(super) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn values<'a>(
+    headers: impl IntoIterator<Item = &'a HeaderValue>,
+    name: &str,
+) -> impl Iterator<Item = &'a [u8]> {
     headers
-        .get_all(COOKIE)
         .into_iter()
         .flat_map(|header| header.as_bytes().split(|b| *b == b';'))
         .filter_map(move |pair| {
@@ -199,13 +205,11 @@ pub fn fuzz_read(header: &[u8]) {
     let Ok(value) = http::HeaderValue::from_bytes(header) else {
         return;
     };
-    let headers = HeaderMap::from_iter([(COOKIE, value)]);
     for form in [CookieForm::Native, CookieForm::Express] {
-        if let Some((token, _)) = read(&headers, "sid", form, &keys).token {
+        if let Some((token, _)) = read([&value], "sid", form, &keys).token {
             let again = format!("sid={}", write(&token, &keys));
             let again = http::HeaderValue::from_str(&again).expect("visible ASCII");
-            let headers = HeaderMap::from_iter([(COOKIE, again)]);
-            let second = read(&headers, "sid", form, &keys).token;
+            let second = read([&again], "sid", form, &keys).token;
             assert!(second.is_some_and(|(second, _)| second == token));
         }
     }
@@ -227,10 +231,10 @@ mod tests {
     }
 
     fn read_all(cookies: &[&[u8]]) -> Reading {
-        let mut headers = HeaderMap::new();
-        for cookie in cookies {
-            headers.append(COOKIE, HeaderValue::from_bytes(cookie).unwrap());
-        }
+        let headers: Vec<_> = cookies
+            .iter()
+            .map(|cookie| HeaderValue::from_bytes(cookie).unwrap())
+            .collect();
         read(&headers, "sid", CookieForm::Native, &keys())
     }
 
@@ -340,9 +344,8 @@ mod tests {
             (format!("sid={older}; sid={current}"), KeyAge::Current),
             (format!("sid={current}; sid={older}"), KeyAge::Current),
         ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(COOKIE, HeaderValue::from_str(&cookies).unwrap());
-            let reading = read(&headers, "sid", CookieForm::Native, &rotated);
+            let header = HeaderValue::from_str(&cookies).unwrap();
+            let reading = read([&header], "sid", CookieForm::Native, &rotated);
             assert_eq!(reading.token, Some((token(1), age)), "{cookies}");
         }
     }

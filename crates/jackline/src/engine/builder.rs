@@ -9,7 +9,7 @@ use http::Method;
 
 use super::{Engine, Inner};
 use crate::clock::{Clock, SystemClock};
-use crate::cookie::{CookieForm, CookieSpec, Keyring};
+use crate::cookie::{CookieForm, CookieSpec, Keyring, SessionCookies};
 use crate::csrf::{CsrfKeys, CsrfPolicy, TrustedOrigin};
 use crate::events::{EventHook, Hooks};
 use crate::lifecycle::{Delta, Policy};
@@ -230,10 +230,12 @@ impl EngineBuilder {
                 keys: self.keys,
                 csrf_keys,
                 max_data_bytes: self.max_data_bytes,
-                form: self.form,
+                cookies: SessionCookies {
+                    spec: cookie,
+                    form: self.form,
+                    express: self.express_cookie,
+                },
             }),
-            cookie,
-            express_cookie: self.express_cookie,
             csrf: self.csrf,
             proxies: self.proxies,
         })))

@@ -42,16 +42,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 pub use builder::{CsrfDefence, EngineBuilder, Environment, Misconfigured, Mistake};
 
-use crate::cookie::{self, CookieForm, CookieSpec, KeyAge, Keyring};
+use crate::cookie::{self, CookieSpec, Keyring};
 use crate::csrf::{CsrfRejection, ExpectedOrigin};
 use crate::events::{EventKind, SecurityEvent};
 use crate::lifecycle::{OwnerId, Policy};
 use crate::proxy::{Client, Scheme, TrustedProxies};
 use crate::session::{
-    Context, CookieChange, LazySession, Outcome, Presented, RequestInfo, SessionError, SessionInfo,
+    Context, CookieChange, Cookies, LazySession, Outcome, RequestInfo, SessionError, SessionInfo,
 };
 use crate::store::{Cursor, Store};
-use crate::token::{Handle, SessionToken};
+use crate::token::Handle;
 
 /// The header that carries a CSRF token.
 pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
@@ -68,9 +68,6 @@ pub struct Engine(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     context: Arc<Context>,
-    cookie: CookieSpec,
-    /// The cookie that re-keyed sessions come with.
-    express_cookie: Option<CookieSpec>,
     csrf: CsrfDefence,
     proxies: TrustedProxies,
 }
@@ -136,7 +133,8 @@ impl Engine {
         EngineBuilder::new(store, keys)
     }
 
-    /// Reads a request's cookies. No store call: that is left to [`LazySession::load`].
+    /// Takes a request's cookies. They are read, and the store is asked, when somebody wants to know: that is left to
+    /// [`LazySession::load`]. A request whose session nobody looks at costs next to nothing.
     #[must_use]
     pub fn open(&self, incoming: &Incoming<'_>) -> LazySession {
         let sender = incoming.connection.map(|Connection { peer, scheme }| {
@@ -149,35 +147,9 @@ impl Engine {
             user_agent: incoming.headers.get(http::header::USER_AGENT).cloned(),
             uri: incoming.uri.clone(),
         };
-        let reading = self.0.read_cookies(incoming.headers);
-        let rejected = |reason| {
-            request
-                .event(&self.0.context.hooks, EventKind::SessionRejected)
-                .reason(reason)
-                .emit()
-        };
         let encrypted = sender.is_some_and(|(_, scheme)| scheme.is_secure());
-        if self.0.cookie.is_secure() && !encrypted {
-            if reading.token.is_some() || reading.rejected.is_some() {
-                rejected("plaintext_transport");
-            }
-            return LazySession::new(
-                Arc::clone(&self.0.context),
-                request,
-                Presented::InsecureTransport,
-            );
-        }
-        if let Some(reason) = reading.rejected {
-            rejected(reason.as_str());
-        }
-        let presented = match reading.token {
-            None => Presented::Nothing,
-            Some((token, age)) => Presented::Token {
-                token,
-                resign: age == KeyAge::Older,
-            },
-        };
-        LazySession::new(Arc::clone(&self.0.context), request, presented)
+        let cookies = Cookies::new(incoming.headers, encrypted);
+        LazySession::new(Arc::clone(&self.0.context), request, cookies)
     }
 
     /// Holds a request against the CSRF defence: where it comes from, and then the session's token. Neither asks the store.
@@ -270,11 +242,12 @@ impl Engine {
     }
 
     fn changes(&self, session: &LazySession, outcome: Outcome) -> ResponseChanges {
-        let presented = || self.0.cookie_of(session.token());
+        let cookies = &self.0.context.cookies;
+        let presented = || cookies.spec_for(session.token());
         let (set_cookie, remove_cookie) = match outcome.cookie {
             CookieChange::Keep => (None, None),
             CookieChange::Set(token, max_age) => {
-                let cookie = self.0.cookie_of(Some(&token));
+                let cookie = cookies.spec_for(Some(&token));
                 let value = cookie::write(&token, &self.0.context.keys);
                 // If the session leaves Express's cookie for ours, that one goes.
                 let left = Some(presented()).filter(|presented| *presented != cookie);
@@ -405,28 +378,6 @@ impl Engine {
                 let host = incoming.headers.get(http::header::HOST)?.to_str().ok()?;
                 ExpectedOrigin::new(Scheme::Http, host).ok()
             }
-        }
-    }
-}
-
-impl Inner {
-    fn read_cookies(&self, headers: &HeaderMap) -> cookie::Reading {
-        let (form, keys) = (self.context.form, &self.context.keys);
-        let reading = cookie::read(headers, self.cookie.name(), form, keys);
-        match &self.express_cookie {
-            // One of ours that is not good is no reason to believe another.
-            Some(express) if reading.token.is_none() && reading.rejected.is_none() => {
-                cookie::read(headers, express.name(), CookieForm::Express, keys)
-            }
-            _ => reading,
-        }
-    }
-
-    /// The cookie that a token travels in.
-    fn cookie_of(&self, token: Option<&SessionToken>) -> &CookieSpec {
-        match (&self.express_cookie, token) {
-            (Some(express), Some(token)) if token.is_express() => express,
-            _ => &self.cookie,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::SessionError;
 use crate::clock::Clock;
-use crate::cookie::{CookieForm, Keyring};
+use crate::cookie::{CookieForm, Keyring, SessionCookies};
 use crate::csrf::CsrfKeys;
 use crate::events::{EventKind, Hooks};
 use crate::lifecycle::{Delta, OwnerId, Policy, Record, UnixMs};
@@ -27,8 +27,8 @@ pub(crate) struct Context {
     pub(crate) keys: Keyring,
     pub(crate) csrf_keys: CsrfKeys,
     pub(crate) max_data_bytes: usize,
-    /// Which tokens are made.
-    pub(crate) form: CookieForm,
+    /// What the tokens travel in.
+    pub(crate) cookies: SessionCookies,
 }
 
 impl Context {
@@ -48,7 +48,7 @@ impl Context {
 
     /// A new token, in this bucket or in any. Express's know none.
     pub(crate) fn fresh_token(&self, bucket: Option<Bucket>) -> Result<SessionToken, SessionError> {
-        if self.form == CookieForm::Express {
+        if self.cookies.form == CookieForm::Express {
             return Ok(SessionToken::express_from_random(self.random()?));
         }
         let bucket = match bucket {

@@ -8,7 +8,8 @@ use http::StatusCode;
 use tracing::Instrument as _;
 
 use super::state::{CameWith, Phase, Sighting, Staged, State};
-use super::{Context, LazySession, Presented, RequestInfo, SessionError, Shared};
+use super::presented::Presented;
+use super::{Context, LazySession, RequestInfo, SessionError, Shared};
 use crate::events::EventKind;
 use crate::lifecycle::{DeltaError, Identity, OwnerId, Record, UnixMs};
 use crate::store::{
@@ -113,7 +114,7 @@ impl Shared {
 
     /// Whether the presented cookie is to be signed anew.
     fn resigns(&self) -> bool {
-        matches!(self.presented, Presented::Token { resign: true, .. })
+        matches!(self.presented(), Presented::Token { resign: true, .. })
     }
 
     async fn write_unless_failed(&self, state: Box<State>, status: StatusCode) -> Outcome {
@@ -141,7 +142,7 @@ impl Shared {
 
     /// The key of the session whose cookie the request came with, whatever became of it.
     fn presented_key(&self) -> Option<SessionKey> {
-        match &self.presented {
+        match self.presented() {
             Presented::Token { token, .. } => {
                 Some(self.moved.get().copied().unwrap_or_else(|| token.key()))
             }

@@ -14,6 +14,7 @@ mod finish;
 mod held;
 mod login;
 mod others;
+mod presented;
 mod state;
 
 use std::fmt;
@@ -32,6 +33,7 @@ pub use others::SessionInfo;
 
 pub(crate) use context::{Context, TimedStore};
 pub(crate) use finish::{CookieChange, Outcome};
+pub(crate) use presented::Cookies;
 
 use crate::csrf::CsrfToken;
 use crate::events::{EventKind, Hooks, SecurityEvent};
@@ -43,6 +45,7 @@ use crate::origin::Origin;
 use crate::store::{Committed, Ended, Epoch, Loaded, NO_RENEWAL, Trace};
 use crate::token::{Handle, SessionKey, SessionToken};
 use held::{Held, Locked};
+use presented::Presented;
 use state::{Phase, Sighting, Staged, State};
 
 /// A session that nobody has looked at yet. It stands in every request's extensions and costs the store nothing.
@@ -68,7 +71,7 @@ pub struct Session(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) context: Arc<Context>,
     pub(crate) request: RequestInfo,
-    pub(crate) presented: Presented,
+    cookies: Cookies,
     /// Where the session lies, if that is not where its token says.
     moved: OnceLock<SessionKey>,
     /// When the request came.
@@ -118,24 +121,13 @@ enum Look {
     Quiet,
 }
 
-/// What the request's cookies came to.
-pub(crate) enum Presented {
-    /// No cookie of ours, or none to be believed.
-    Nothing,
-    /// One valid token. `resign` if it was verified with an older key.
-    Token { token: SessionToken, resign: bool },
-    /// The cookie may travel over HTTPS only, and the request did not come that way. Whatever was presented is ignored, and
-    /// nothing can be granted.
-    InsecureTransport,
-}
-
 impl LazySession {
-    pub(crate) fn new(context: Arc<Context>, request: RequestInfo, presented: Presented) -> Self {
+    pub(crate) fn new(context: Arc<Context>, request: RequestInfo, cookies: Cookies) -> Self {
         Self(Arc::new(Shared {
             arrived: context.clock.now(),
             context,
             request,
-            presented,
+            cookies,
             moved: OnceLock::new(),
             state: Held::default(),
             loading: tokio::sync::Mutex::new(()),
@@ -201,7 +193,7 @@ impl LazySession {
 
     /// The token that the request came with, if there was one to be believed.
     pub(crate) fn token(&self) -> Option<&SessionToken> {
-        match &self.0.presented {
+        match self.0.presented() {
             Presented::Token { token, .. } => Some(token),
             Presented::Nothing | Presented::InsecureTransport => None,
         }
@@ -209,12 +201,12 @@ impl LazySession {
 
     /// Whether the request came over a connection that the cookie must not travel on.
     pub(crate) fn came_unencrypted(&self) -> bool {
-        matches!(self.0.presented, Presented::InsecureTransport)
+        matches!(self.0.presented(), Presented::InsecureTransport)
     }
 
     /// Whether `presented` is this session's CSRF token. No store call: the token follows from the cookie.
     pub(crate) fn csrf_matches(&self, presented: &[u8]) -> bool {
-        match &self.0.presented {
+        match self.0.presented() {
             Presented::Token { token, .. } => self
                 .0
                 .context
@@ -542,13 +534,18 @@ impl Shared {
         self.request.event(&self.context.hooks, kind)
     }
 
+    /// What the request's cookies came to.
+    fn presented(&self) -> &Presented {
+        self.cookies.read(&self.context, &self.request)
+    }
+
     fn lock(&self) -> Locked<'_> {
         self.state.lock()
     }
 
     /// The state, if it may still change.
     fn writable(&self) -> Result<Locked<'_>, SessionError> {
-        if matches!(self.presented, Presented::InsecureTransport) {
+        if matches!(self.presented(), Presented::InsecureTransport) {
             return Err(SessionError::InsecureTransport);
         }
         let state = self.lock();
@@ -595,7 +592,7 @@ impl Shared {
     ) -> Result<Option<Epoch>, SessionError> {
         let context = &self.context;
         let now = context.clock.now();
-        let Presented::Token { token, .. } = &self.presented else {
+        let Presented::Token { token, .. } = self.presented() else {
             let visitor = Record::visitor(&context.policy, self.request.origin(), now);
             self.lock().become_visitor(visitor, context.new_delta());
             return Ok(None);

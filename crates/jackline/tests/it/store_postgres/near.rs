@@ -261,6 +261,22 @@ async fn what_is_changed_by_hand_is_heard_if_one_says_so_and_a_listener_that_is_
     assert_eq!(postgres.count(listeners).await, 0);
 }
 
+// Proves: J2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_kept_that_may_have_been_answered_over_a_connection_that_has_gone() {
+    let postgres = Postgres::start().await;
+    let here = instance(&postgres.url).await;
+    let key = visitor(&postgres, 1).await;
+    here.knows(&key).await;
+    // A change of which nobody hears: as if another server had made it, to which a connection led for a while.
+    let unheard = "DELETE FROM jackline.sessions";
+    postgres.beside.batch_execute(unheard).await.unwrap();
+    let hang_up = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND pid <> pg_backend_pid() AND query NOT ILIKE 'LISTEN%'";
+    assert!(postgres.count(hang_up).await > 0);
+    here.refuses(&key).await;
+}
+
 // Proves: J11
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_with_few_rights_may_listen() {
