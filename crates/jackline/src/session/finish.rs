@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::StatusCode;
 use tracing::Instrument as _;
 
-use super::state::{CameWith, Phase, Sighting, Staged, State};
 use super::presented::Presented;
+use super::state::{CameWith, Phase, Sighting, Staged, State};
 use super::{Context, LazySession, RequestInfo, SessionError, Shared};
 use crate::events::EventKind;
 use crate::lifecycle::{DeltaError, Identity, OwnerId, Record, UnixMs};

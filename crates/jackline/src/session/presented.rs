@@ -87,10 +87,8 @@ impl Sent {
 
 impl<'a> IntoIterator for &'a Sent {
     type Item = &'a HeaderValue;
-    type IntoIter = std::iter::Chain<
-        std::option::Iter<'a, HeaderValue>,
-        std::slice::Iter<'a, HeaderValue>,
-    >;
+    type IntoIter =
+        std::iter::Chain<std::option::Iter<'a, HeaderValue>, std::slice::Iter<'a, HeaderValue>>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.first.iter().chain(&self.more)

@@ -274,7 +274,10 @@ async fn each_kind_of_bad_cookie_is_one_event_with_its_reason() {
         ),
     ] {
         // Where nobody looks at the session its cookie is good for nothing, and is not read.
-        for (path, told) in [("/", vec![]), ("/me", vec![format!("session_rejected/{reason}")])] {
+        for (path, told) in [
+            ("/", vec![]),
+            ("/me", vec![format!("session_rejected/{reason}")]),
+        ] {
             let mut request = alice.request(Method::GET, path);
             request
                 .headers_mut()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jackline::store::Store;
+use jackline::store::encrypted::{EncryptedStore, EncryptionKey, EncryptionKeys};
 use jackline::store::memory::MemoryStore;
 use jackline::store::near::{NearCache, NearOptions};
 use jackline::store::observed::{ObservedStore, Outcome, StoreObserver};
@@ -53,6 +54,18 @@ async fn observed() -> Arc<dyn Store> {
 }
 
 jackline::store_contract!(observed, observed());
+
+#[tokio::test]
+async fn a_store_goes_by_its_engine_whatever_is_wrapped_around_it() {
+    let (sqlite, _folder) = in_sqlite().await;
+    assert_eq!(in_memory().await.name(), "memory");
+    assert_eq!(observed().await.name(), "memory");
+    assert_eq!(sqlite.name(), "sqlite");
+    assert_eq!(near(Arc::clone(&sqlite)).name(), "sqlite");
+    let key = EncryptionKey::new("an-encryption-key-for-tests-0123456789abcdef").unwrap();
+    let encrypted = EncryptedStore::new(sqlite, EncryptionKeys::new(key));
+    assert_eq!(encrypted.name(), "sqlite");
+}
 
 #[derive(Debug)]
 struct Unmoved;

@@ -73,6 +73,7 @@ async fn every_step_is_one_statement() {
         owned_key(&alice, 3),
     );
     let visitor = visitor_key(1);
+    assert_eq!(store.name(), "postgres");
     let record = logged_in(&alice, now);
     let carried = set("c", "3");
     let mut login = admission(&first, &record, &alice);

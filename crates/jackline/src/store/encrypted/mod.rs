@@ -45,8 +45,8 @@ use super::{
 use crate::lifecycle::{Data, Delta, DeltaError, OwnerId, Record, UnixMs};
 use crate::token::SessionKey;
 
-/// How many sessions can be written at once. Two that share a turn merely wait for each other.
-const TURNS: usize = 256;
+/// How many sessions can be written at once: one for each first byte of a digest. Two that share a turn merely wait for each other.
+const TURNS: usize = 1 << u8::BITS;
 
 /// How often a write is begun because another process came first. The engine's time-out usually comes before.
 const MOST_TRIES: u32 = 64;
@@ -75,9 +75,7 @@ impl EncryptedStore {
 
     /// Waits until nobody else in this process writes the session. First come, first served.
     async fn turn(&self, key: &SessionKey) -> MutexGuard<'_, ()> {
-        self.turns[usize::from(key.digest()[0]) % TURNS]
-            .lock()
-            .await
+        self.turns[usize::from(key.digest()[0])].lock().await
     }
 
     /// The record with its data in plain text; `None` if it was never encrypted.

@@ -505,3 +505,21 @@ impl Store for PostgresStore {
         Box::pin(self.ping())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Proves: J7
+    #[test]
+    fn a_key_that_is_taken_damaged_files_and_any_other_refusal_are_told_apart() {
+        let said = |code: &str| StoreError::from(Failure::Refused(code.to_owned()));
+        assert!(matches!(said("23505"), StoreError::Conflict));
+        for damaged in ["XX001", "XX002"] {
+            assert!(matches!(said(damaged), StoreError::Corrupt(_)), "{damaged}");
+        }
+        for other in ["XX000", "53100", "25006"] {
+            assert!(matches!(said(other), StoreError::Unavailable(_)), "{other}");
+        }
+    }
+}

@@ -240,11 +240,14 @@ async fn what_is_changed_by_hand_is_heard_if_one_says_so_and_a_listener_that_is_
  {
     let postgres = Postgres::start().await;
     let here = instance(&postgres.url).await;
-    let key = visitor(&postgres, 1).await;
-    here.knows(&key).await;
-    let by_hand = "DELETE FROM jackline.sessions; NOTIFY jackline";
-    postgres.beside.batch_execute(by_hand).await.unwrap();
-    here.refuses(&key).await;
+    // Nothing said, and something that could be taken for a bucket but for its length.
+    for (n, said) in [(1, ""), (4, "abc")] {
+        let key = visitor(&postgres, n).await;
+        here.knows(&key).await;
+        let by_hand = format!("DELETE FROM jackline.sessions; NOTIFY jackline, '{said}'");
+        postgres.beside.batch_execute(&by_hand).await.unwrap();
+        here.refuses(&key).await;
+    }
 
     let key = visitor(&postgres, 2).await;
     here.knows(&key).await;
