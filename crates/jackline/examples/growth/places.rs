@@ -131,13 +131,15 @@ impl Place {
         for from in (0..sessions).step_by(ROWS as usize) {
             let batch = beside.transaction().unwrap();
             {
-                let copy = "INSERT INTO sessions (key, owner, started, seen, idle, ends, version, idle_deadline, meta, data) \
-                            SELECT ?1, ?2, started, seen, idle, ends, version, idle_deadline, meta, data FROM sessions WHERE rowid = 1";
+                let copy = "INSERT INTO sessions \
+                            SELECT ?1, ?2, ?3, started, seen, idle, ends, version, idle_deadline, reclaim_after, meta, data \
+                            FROM sessions LIMIT 1";
                 let mut copy = batch.prepare(copy).unwrap();
                 for number in from..sessions.min(from + ROWS) {
                     let bytes = key(number).to_bytes();
-                    copy.execute((bytes.as_slice(), format!("user-{number:07}")))
-                        .unwrap();
+                    let place = i64::from_be_bytes(*bytes.first_chunk().unwrap());
+                    let owner = format!("user-{number:07}");
+                    copy.execute((place, bytes.as_slice(), owner)).unwrap();
                 }
             }
             batch.commit().unwrap();
@@ -245,8 +247,9 @@ impl Place {
                 let beside = rusqlite::Connection::open(folder.path().join("sessions.db"));
                 let beside = beside.unwrap();
                 beside.busy_timeout(Duration::from_secs(10)).unwrap();
-                let expire = "UPDATE sessions SET seen = 1, idle_deadline = 2 WHERE rowid <= ?1";
-                beside.execute(expire, [how_many.cast_signed()]).unwrap();
+                let expire = "UPDATE sessions SET seen = 1, idle_deadline = 2, reclaim_after = 3 WHERE owner < ?1";
+                let first = format!("user-{how_many:07}");
+                beside.execute(expire, [first]).unwrap();
             }
             Beside::Postgres { beside, .. } => {
                 let expire = "UPDATE jackline.sessions SET seen = 1, idle = 1 WHERE id <= $1";

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
+use super::tables::{self, Key};
+use crate::store::codec::clocks;
+
 /// `JLS1`: says whose file it is.
 const APPLICATION_ID: i64 = 0x4a4c_5331;
 /// How many of [`MIGRATIONS`] the file has seen.
@@ -215,7 +218,7 @@ fn prepare(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
     let found = check_owner(&transaction, path)?;
     if found < SCHEMA_VERSION {
         for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
-            transaction.execute_batch(migration).map_err(wrap)?;
+            migration(&transaction).map_err(wrap)?;
         }
         transaction
             .pragma_update(None, "application_id", APPLICATION_ID)
@@ -303,11 +306,12 @@ fn check_owner(db: &Connection, path: &Path) -> Result<i64, SqliteOpenError> {
 }
 
 /// What each version of the schema adds to the one before.
-const MIGRATIONS: [&str; 2] = [SESSIONS, TRACES];
+const MIGRATIONS: [fn(&Connection) -> rusqlite::Result<()>; 3] = [
+    |db| db.execute_batch(SESSIONS),
+    |db| db.execute_batch(TRACES),
+    find_by_place,
+];
 
-/// Not `WITHOUT ROWID`: rows are some hundred bytes and up to a quarter of a megabyte, and such a table would keep them in the
-/// inner pages of its tree, where a look-up wants small keys.
-///
 /// `key` is the bucket, big-endian, and the digest, so that it sorts as `SessionKey` does. All times are milliseconds.
 const SESSIONS: &str = "
 CREATE TABLE sessions (
@@ -343,6 +347,53 @@ CREATE INDEX traces_by_age ON traces (until);
 -- What shows that there is room again after a write has failed.
 CREATE TABLE probe (filler BLOB NOT NULL) STRICT;
 ";
+
+/// Sessions by [their place](tables::id), and by [when they may be reclaimed](tables::reclaim_after).
+///
+/// Not `WITHOUT ROWID` with the key in place of the number: rows are some hundred bytes and up to a quarter of a megabyte, and such a
+/// table would keep them in the inner pages of its tree, where a look-up wants small keys.
+const PLACES: &str = "
+CREATE TABLE sessions (
+    id INTEGER NOT NULL PRIMARY KEY,
+    key BLOB NOT NULL,
+    owner TEXT,
+    started INTEGER NOT NULL,
+    seen INTEGER NOT NULL,
+    idle INTEGER NOT NULL,
+    ends INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    idle_deadline INTEGER NOT NULL,
+    reclaim_after INTEGER NOT NULL,
+    meta TEXT NOT NULL,
+    data TEXT NOT NULL
+) STRICT;
+CREATE INDEX sessions_of_owner ON sessions (owner, started, key) WHERE owner IS NOT NULL;
+CREATE INDEX sessions_to_reclaim ON sessions (reclaim_after);
+";
+
+/// Gives every session its place. Before, they were found by an index of their keys.
+fn find_by_place(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch(
+        "ALTER TABLE sessions RENAME TO sessions_before; DROP INDEX sessions_of_owner; DROP INDEX sessions_by_deadline",
+    )?;
+    db.execute_batch(PLACES)?;
+    let mut insert = db.prepare(
+        "INSERT INTO sessions SELECT ?2, key, owner, started, seen, idle, ends, version, idle_deadline, ?3, meta, data
+         FROM sessions_before WHERE key = ?1",
+    )?;
+    // What is damaged stays so, and keeps nobody from opening the file; without a whole key it was never found.
+    let mut keys = db.prepare(
+        "SELECT key, max(seen, 0), max(idle, 0) FROM sessions_before WHERE length(key) = 34 ORDER BY key",
+    )?;
+    let mut rows = keys.query([])?;
+    while let Some(row) = rows.next()? {
+        let key = row.get::<_, Key>(0)?;
+        let clocks = clocks(row.get(1)?, row.get(2)?, 0, 0);
+        insert.execute((&key, tables::id(&key.0), tables::reclaim_after(&clocks)))?;
+    }
+    drop(rows);
+    db.execute_batch("DROP TABLE sessions_before")
+}
 
 #[cfg(test)]
 mod tests {
@@ -413,6 +464,68 @@ mod tests {
         let output = String::from_utf8_lossy(&inside.stdout);
         assert!(inside.status.success(), "{output}");
         assert!(output.contains("1 passed"), "{output}");
+    }
+
+    // Proves: D7
+    #[test]
+    fn sessions_of_a_file_from_before_they_had_places_are_found_and_reclaimed() {
+        use crate::lifecycle::{Identity, OwnerId, Policy, Record, Role, UnixMs};
+        use crate::store::codec::encode_meta;
+        use crate::store::{Loaded, Page};
+        use crate::token::{Bucket, SessionToken};
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = create(&folder.path().join("sessions.db")).unwrap();
+        let now = UnixMs::from_millis(1_800_000_000_000);
+        let owner = OwnerId::new("user-1001").unwrap();
+        let identity = Identity::new(owner.clone(), "alice", Role::user());
+        let record = Record::logged_in(identity, &Policy::default(), Default::default(), now);
+        let key = |n| SessionToken::from_random([n; 24], Bucket::of(&owner)).key();
+        let before = Connection::open(&path).unwrap();
+        before.execute_batch(SESSIONS).unwrap();
+        before.execute_batch(TRACES).unwrap();
+        for (name, value) in [("application_id", APPLICATION_ID), ("user_version", 2)] {
+            before.pragma_update(None, name, value).unwrap();
+        }
+        let insert =
+            "INSERT INTO sessions VALUES (?1, 'user-1001', ?2, ?2, ?3, ?4, 7, ?5, ?6, '{\"a\":1}')";
+        let clocks = record.clocks;
+        let deadline = i64::try_from(clocks.idle_deadline().as_millis()).unwrap();
+        let numbers = [clocks.seen.as_millis(), 1_800_000, clocks.ends.as_millis()];
+        let [seen, idle, ends] = numbers.map(u64::cast_signed);
+        let meta = encode_meta(&record.meta);
+        for n in 1..=3 {
+            before
+                .execute(insert, (Key(key(n)), seen, idle, ends, deadline, &meta))
+                .unwrap();
+        }
+        let damaged: [&[u8]; 2] = [&[1], &key(4).to_bytes()];
+        for bad in damaged {
+            before
+                .execute(insert, (bad, -1, -1, -1, -1, "damaged"))
+                .unwrap();
+        }
+        drop(before);
+
+        let db = open_writer(&path).unwrap();
+        for n in 1..=3 {
+            let Loaded::Live { record: found, .. } = tables::load(&db, &key(n), now).unwrap()
+            else {
+                panic!("session {n} is there");
+            };
+            assert_eq!((&found.meta, found.clocks.version), (&record.meta, 7));
+            assert_eq!(found.data.to_json(), "{\"a\":1}");
+        }
+        assert!(tables::load(&db, &key(4), now).is_err());
+        db.execute("DELETE FROM sessions WHERE meta = 'damaged'", [])
+            .unwrap();
+        let listed = tables::list(&db, &owner, &Page::first(), now).unwrap();
+        assert_eq!(listed.sessions.len(), 3);
+        assert_eq!(tables::reclaim(&db, 10, now).unwrap(), 0);
+        let over = clocks.idle_deadline().after(Duration::from_secs(300));
+        assert_eq!(tables::reclaim(&db, 10, over).unwrap(), 3);
+        drop(db);
+        open_writer(&path).unwrap();
     }
 
     // Proves: P2, D7

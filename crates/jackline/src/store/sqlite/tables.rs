@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
 
-use crate::lifecycle::{Data, Delta, OwnerId, Record, SessionCap, UnixMs};
+use crate::lifecycle::{Clocks, Data, Delta, OwnerId, Record, SessionCap, UnixMs};
 use crate::store::codec::{clocks, decode, encode_meta};
 use crate::store::{
     Admission, Admitted, Committed, CorruptRecord, Cursor, EPOCH_KEPT, Ended, Epoch, Listed,
@@ -46,9 +46,18 @@ pub(super) fn load_and_renew(
     };
     let renewed = record.clocks.renewal_due(now, step);
     if renewed {
-        let deadline = now.after(record.clocks.idle);
-        db.prepare_cached("UPDATE sessions SET seen = ?2, idle_deadline = ?3 WHERE key = ?1")?
-            .execute(params![Key(*key), now.as_millis(), deadline.as_millis()])?;
+        let before = record.clocks;
+        let after = Clocks {
+            seen: now,
+            ..before
+        };
+        db.prepare_cached("UPDATE sessions SET seen = ?2, idle_deadline = ?3 WHERE id = ?1")?
+            .execute(params![
+                id(key),
+                now.as_millis(),
+                after.idle_deadline().as_millis()
+            ])?;
+        put_off_reclaiming(db, key, &before, &after)?;
     }
     Ok(Loaded::Live { record, renewed })
 }
@@ -62,8 +71,9 @@ pub(super) fn commit(
     let Some(mut record) = find_live(db, key, now)? else {
         return Ok(Committed::Gone);
     };
+    let before = record.clocks;
     let counters = record.commit(delta, now)?;
-    update(db, key, key, &record)?;
+    update(db, key, &record, &before)?;
     Ok(Committed::Applied { counters })
 }
 
@@ -80,8 +90,11 @@ pub(super) fn rotate(
     let Some(mut record) = find_live(db, old, now)? else {
         return Ok(Committed::Gone);
     };
+    let before = record.clocks;
     let counters = record.commit(delta, now)?;
-    update(db, old, new, &record)?;
+    db.prepare_cached("UPDATE sessions SET id = ?2, key = ?3 WHERE id = ?1")?
+        .execute(params![id(old), id(new), Key(*new)])?;
+    update(db, new, &record, &before)?;
     note(db, old, Trace::Replaced, now)?;
     Ok(Committed::Applied { counters })
 }
@@ -241,8 +254,8 @@ pub(super) fn end_all(
 pub(super) fn reclaim(db: &Connection, limit: u32, now: UnixMs) -> Result<u64> {
     let gone = db
         .prepare_cached(
-            "DELETE FROM sessions WHERE rowid IN
-             (SELECT rowid FROM sessions WHERE idle_deadline <= ?1 LIMIT ?2)",
+            "DELETE FROM sessions WHERE id IN
+             (SELECT id FROM sessions WHERE reclaim_after <= ?1 AND idle_deadline <= ?1 LIMIT ?2)",
         )?
         .execute(params![now.as_millis(), limit])?;
     let forgotten = now
@@ -309,16 +322,17 @@ pub(super) fn is_full(error: &StoreError) -> bool {
     source.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::DiskFull)
 }
 
+/// Whether the place of this session is taken.
 fn exists(db: &Connection, key: &SessionKey) -> Result<bool> {
     Ok(db
-        .prepare_cached("SELECT 1 FROM sessions WHERE key = ?1")?
-        .exists([Key(*key)])?)
+        .prepare_cached("SELECT 1 FROM sessions WHERE id = ?1")?
+        .exists([id(key)])?)
 }
 
 fn remove(db: &Connection, key: &SessionKey) -> Result<bool> {
     let removed = db
-        .prepare_cached("DELETE FROM sessions WHERE key = ?1")?
-        .execute([Key(*key)])?;
+        .prepare_cached("DELETE FROM sessions WHERE id = ?1 AND key = ?2")?
+        .execute(params![id(key), Key(*key)])?;
     Ok(removed > 0)
 }
 
@@ -331,8 +345,10 @@ fn trace(db: &Connection, key: &SessionKey, now: UnixMs) -> Result<Option<Trace>
 }
 
 fn find(db: &Connection, key: &SessionKey) -> Result<Option<Record>> {
-    db.prepare_cached("SELECT seen, idle, ends, version, meta, data FROM sessions WHERE key = ?1")?
-        .query_row([Key(*key)], |row| Ok(read(row)))
+    const FIND: &str =
+        "SELECT seen, idle, ends, version, meta, data FROM sessions WHERE id = ?1 AND key = ?2";
+    db.prepare_cached(FIND)?
+        .query_row(params![id(key), Key(*key)], |row| Ok(read(row)))
         .optional()?
         .transpose()
 }
@@ -354,10 +370,12 @@ fn live_keys(db: &Connection, owner: &OwnerId, now: UnixMs) -> Result<Vec<Sessio
 
 fn insert(db: &Connection, key: &SessionKey, record: &Record) -> Result<()> {
     db.prepare_cached(
-        "INSERT INTO sessions (key, owner, started, seen, idle, ends, version, idle_deadline, meta, data)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO sessions
+         (id, key, owner, started, seen, idle, ends, version, idle_deadline, reclaim_after, meta, data)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
     .execute(params![
+        id(key),
         Key(*key),
         record.owner().map(OwnerId::as_str),
         record.meta.started.as_millis(),
@@ -366,31 +384,59 @@ fn insert(db: &Connection, key: &SessionKey, record: &Record) -> Result<()> {
         record.clocks.ends.as_millis(),
         record.clocks.version,
         record.clocks.idle_deadline().as_millis(),
+        reclaim_after(&record.clocks),
         encode_meta(&record.meta),
         record.data.to_json(),
     ])?;
     Ok(())
 }
 
-/// Writes what a delta may have changed, under a new key if there is one. Owner and login never change, and a column that is not named
-/// leaves its index alone.
-fn update(db: &Connection, old: &SessionKey, new: &SessionKey, record: &Record) -> Result<()> {
-    if old != new {
-        db.prepare_cached("UPDATE sessions SET key = ?2 WHERE key = ?1")?
-            .execute(params![Key(*old), Key(*new)])?;
-    }
+/// Writes what a delta may have changed of a record whose clocks stood at `before`. Owner and login never change, and a column that is
+/// not named leaves its index alone.
+fn update(db: &Connection, key: &SessionKey, record: &Record, before: &Clocks) -> Result<()> {
     db.prepare_cached(
-        "UPDATE sessions SET seen = ?2, version = ?3, idle_deadline = ?4, meta = ?5, data = ?6 WHERE key = ?1",
+        "UPDATE sessions SET seen = ?2, version = ?3, idle_deadline = ?4, meta = ?5, data = ?6 WHERE id = ?1",
     )?
     .execute(params![
-        Key(*new),
+        id(key),
         record.clocks.seen.as_millis(),
         record.clocks.version,
         record.clocks.idle_deadline().as_millis(),
         encode_meta(&record.meta),
         record.data.to_json(),
     ])?;
+    put_off_reclaiming(db, key, before, &record.clocks)
+}
+
+/// Moves a session in the index by which those are found that have run out, if it has to move.
+fn put_off_reclaiming(
+    db: &Connection,
+    key: &SessionKey,
+    before: &Clocks,
+    after: &Clocks,
+) -> Result<()> {
+    let reclaim = reclaim_after(after);
+    if reclaim != reclaim_after(before) {
+        db.prepare_cached("UPDATE sessions SET reclaim_after = ?2 WHERE id = ?1")?
+            .execute(params![id(key), reclaim])?;
+    }
     Ok(())
+}
+
+/// When a session may be reclaimed: its deadline, rounded up to whole steps of a sixth of the idle limit, of five minutes at most. Indexing
+/// the deadline itself would have every use write to two more pages of the index. The price: a record that has run out is dead at
+/// once, but may lie there for up to five minutes longer.
+pub(super) fn reclaim_after(clocks: &Clocks) -> u64 {
+    let step = (clocks.idle / 6).min(Duration::from_secs(300));
+    let step = u64::try_from(step.as_millis()).unwrap_or(1).max(1);
+    (clocks.idle_deadline().as_millis() / step + 1) * step
+}
+
+/// The place of a session: the first eight bytes of its key. All that leads there is small enough to stay in memory, which an index of
+/// whole keys is not. Should two ever share a place, the one that comes second is refused.
+pub(super) fn id(key: &SessionKey) -> i64 {
+    let bytes = key.to_bytes();
+    i64::from_be_bytes(*bytes.first_chunk().expect("a key has 34 bytes"))
 }
 
 fn read(row: &Row<'_>) -> Result<Record> {
@@ -416,7 +462,7 @@ fn millis(duration: Duration) -> i64 {
 }
 
 /// A key as its column holds it.
-struct Key(SessionKey);
+pub(super) struct Key(pub(super) SessionKey);
 
 impl ToSql for Key {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -436,6 +482,56 @@ mod tests {
     use rusqlite::ffi;
 
     use super::*;
+    use crate::lifecycle::Policy;
+    use crate::origin::Origin;
+    use crate::token::Bucket;
+
+    // Proves: J2
+    #[test]
+    fn of_two_keys_for_one_place_the_second_is_refused_and_reaches_nothing_of_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions.db");
+        std::fs::write(&path, "").unwrap();
+        let db = super::super::connection::open_writer(&path).unwrap();
+        let now = UnixMs::from_millis(1_800_000_000_000);
+        let record = Record::visitor(&Policy::default(), Origin::default(), now);
+        let key = |last| {
+            let mut digest = [7; 32];
+            digest[31] = last;
+            SessionKey::from_parts(Bucket::from_number(7), digest)
+        };
+        let (first, second, elsewhere) = (key(1), key(2), {
+            SessionKey::from_parts(Bucket::from_number(8), [7; 32])
+        });
+        create(&db, &first, &record).unwrap();
+        create(&db, &elsewhere, &record).unwrap();
+        let refused = create(&db, &second, &record);
+        assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+        let nothing = Delta::default();
+        let refused = rotate(&db, &elsewhere, &second, &nothing, now);
+        assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+        assert_eq!(load(&db, &second, now).unwrap(), Loaded::Absent);
+        let committed = commit(&db, &second, &nothing, now).unwrap();
+        assert_eq!(committed, Committed::Gone);
+        assert_eq!(end(&db, &second, None, now).unwrap(), Ended::Absent);
+        let found = load(&db, &first, now).unwrap();
+        assert!(matches!(found, Loaded::Live { .. }), "{found:?}");
+    }
+
+    // Proves: D9
+    #[test]
+    fn a_session_may_be_reclaimed_soon_after_its_deadline_and_not_before() {
+        for (idle, within) in [(0, 1), (5, 1), (60_000, 10_000), (86_400_000, 300_000)] {
+            for seen in [0, 1, 299_999, 1_800_000_000_123] {
+                let clocks = clocks(seen, idle, u64::MAX, 0);
+                let (over, after) = (seen + idle, reclaim_after(&clocks));
+                assert!(
+                    after > over && after <= over + within,
+                    "{seen} + {idle}: {after}"
+                );
+            }
+        }
+    }
 
     // Proves: J7
     #[test]
