@@ -1,6 +1,6 @@
 //! Hashing and checking, at most so many at once. Each takes 19 MiB and some tens of milliseconds of one core, which is the point, and
 //! the reason to bound them. A caller that gives up while its password is being hashed leaves the permit with the work, so that giving
-//! up and asking again does not add work.
+//! up and asking again does not add work. Requests that only read do not wait for it: hashing gives way to them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use argon2::password_hash::phc;
 use argon2::{Algorithm, Params, PasswordHasher as _, PasswordVerifier as _, Version};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use super::password::{NewPassword, Password, PhcHash};
 use super::pooled::PooledArgon2;
@@ -187,13 +187,22 @@ impl PasswordHasher {
             .await
             .map_err(|_| HashingError::Failed)?;
         let work = Arc::clone(&self.work);
-        tokio::task::spawn_blocking(move || {
+        let (tell, told) = oneshot::channel();
+        // A thread of its own, which is nothing beside a hash: a thread that has given way may not be able to take that back, and the
+        // runtime's are for others too.
+        let hashing = move || {
+            give_way();
             // Both belong to the work, not to the caller, who may be gone.
-            let _held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (ticket, core);
-            task(&work)
-        })
-        .await
-        .map_err(|_| HashingError::Failed)?
+            let held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (ticket, core);
+            let done = task(&work);
+            drop(held);
+            let _ = tell.send(done);
+        };
+        std::thread::Builder::new()
+            .name("password".to_owned())
+            .spawn(hashing)
+            .map_err(|_| HashingError::Failed)?;
+        told.await.map_err(|_| HashingError::Failed)?
     }
 
     fn ticket(&self) -> Result<OwnedSemaphorePermit, HashingError> {
@@ -202,6 +211,18 @@ impl PasswordHasher {
             Err(TryAcquireError::NoPermits) => Err(HashingError::Busy),
             Err(TryAcquireError::Closed) => Err(HashingError::Failed),
         }
+    }
+}
+
+/// How much nicer hashing is than the rest of the program, of 19: a tenth of a core that everybody wants is left for logins.
+#[cfg(target_os = "linux")]
+const NICER: i32 = 10;
+
+/// Lets threads of this program that have something to do go first. Elsewhere than on Linux this would be for the whole program.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICER) {
+        tracing::debug!(%error, "a password is hashed at the priority of everything else");
     }
 }
 
@@ -282,6 +303,31 @@ mod tests {
     async fn hash(hasher: &PasswordHasher, text: &str) -> PhcHash {
         let password = NewPassword::parse(Password::presented(text), "").unwrap();
         hasher.hash(password).await.unwrap()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hashing_gives_way_to_everything_else() {
+        use rustix::process::getpriority_process;
+        let mine = getpriority_process(None).unwrap();
+        let its = hasher()
+            .run(|_| Ok(getpriority_process(None).unwrap()))
+            .await
+            .unwrap();
+        assert_eq!(its, (mine + NICER).min(19));
+        assert_eq!(getpriority_process(None).unwrap(), mine);
+    }
+
+    // Proves: R1
+    #[tokio::test]
+    async fn a_hash_that_panics_fails_and_takes_no_place_of_others() {
+        let hasher = hasher();
+        for _ in 0..5 {
+            let failed = hasher.run::<()>(|_| panic!("a defect")).await;
+            assert_eq!(failed, Err(HashingError::Failed));
+        }
+        assert_eq!(hasher.in_hand(), 0);
+        assert_eq!(hasher.run(|_| Ok(7)).await, Ok(7));
     }
 
     // Proves: R1, J6

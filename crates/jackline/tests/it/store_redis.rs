@@ -79,6 +79,27 @@ async fn sessions_stand_under_the_prefix_with_a_ttl_of_their_idle_limit() {
     assert!((IDLE_MS - 2000..=IDLE_MS).contains(&ttl), "{ttl}");
 }
 
+#[tokio::test]
+async fn a_store_that_is_dropped_keeps_no_connection() {
+    let Redis {
+        store,
+        mut connection,
+        server: _server,
+        ..
+    } = Redis::start().await;
+    let mut connections = async || {
+        let mut list = redis::cmd("CLIENT");
+        let list: String = list.arg("LIST").query_async(&mut connection).await.unwrap();
+        list.lines().count()
+    };
+    assert!(connections().await > 1);
+    drop(store);
+    testkit::eventually("only the test has a connection", async || {
+        connections().await == 1
+    })
+    .await;
+}
+
 // Proves: D9
 #[tokio::test]
 async fn a_sample_tells_sessions_that_never_run_out_from_those_that_do() {

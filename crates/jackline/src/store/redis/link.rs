@@ -362,3 +362,28 @@ impl Pause {
         full - full * u32::from(random[0]) / 512
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Proves: J7
+    #[test]
+    fn a_refusal_goes_by_its_code_also_where_a_script_was_refused_something() {
+        for (said, code) in [
+            ("OOM command not allowed", "OOM"),
+            ("NOAUTH Authentication required.", "NOAUTH"),
+            ("ERR user_script:1: OOM command not allowed", "OOM"),
+            ("ERR unknown command", "ERR"),
+            ("MISCONF errors writing to disk: OOM", "MISCONF"),
+        ] {
+            let answer = redis::parse_redis_value(format!("-{said}\r\n").as_bytes()).unwrap();
+            let error = answer.extract_error().unwrap_err();
+            assert_eq!(
+                Failure::from(&error),
+                Failure::Refused(code.to_owned()),
+                "{said}"
+            );
+        }
+    }
+}

@@ -151,6 +151,12 @@ async fn a_full_redis_refuses_writes_whole_and_still_ends_sessions() {
     }
     assert_eq!(redis.dump().await, before, "nothing is half done");
     redis.record(&key, now).await;
+    // What was refused is not asked again: whether it was carried out cannot always be told.
+    let (again, in_full) = (redis.calls("evalsha").await, redis.calls("eval").await);
+    let refused = store.commit(&key, &set("a", "1"), now).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(redis.calls("evalsha").await, again + 1);
+    assert_eq!(redis.calls("eval").await, in_full);
 
     assert_eq!(redis.store.end_all(&alice, None, now).await.unwrap(), 1);
     assert!(redis.keys("sess:*").await.is_empty());
