@@ -1,4 +1,4 @@
-//! Do reads wait for passwords? `cargo bench -p jackline-server --bench logins_beside_reads` asks a server that has one core for
+//! Do reads wait for passwords? `cargo bench -p jackline-server --bench logins_beside_reads` asks a server for
 //! `GET /profile` at a steady pace, first alone and then while more logins than it can check are waiting, and says how long the
 //! answers took.
 
@@ -9,7 +9,6 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -24,18 +23,9 @@ const LOGINS: usize = 16;
 const LONG: Duration = Duration::from_secs(5);
 
 fn main() {
-    // The clients have a core, and the server another.
-    pin(&std::process::id().to_string(), "1");
-    let place = Place::new(&[("JACKLINE_LOG", "warn")]);
-    let plain = place.command(&["serve"]);
-    let mut on_one_core = Command::new("taskset");
-    on_one_core.args(["-c", "0"]).arg(plain.get_program());
-    on_one_core.args(plain.get_args()).current_dir(place.path());
-    on_one_core.env_clear();
-    for (name, value) in plain.get_envs() {
-        on_one_core.env(name, value.unwrap_or_default());
-    }
-    let server = place.serve_as(on_one_core);
+    // Those who log in are one user, and must not end the session of the readers.
+    let place = Place::new(&[("JACKLINE_LOG", "warn"), ("JACKLINE_MAX_SESSIONS", "1000")]);
+    let server = place.serve();
     let mut browser = Browser::new(&server);
     assert_eq!(browser.log_in().status, 200);
     let cookies: Vec<_> = browser.cookies.iter().collect();
@@ -60,7 +50,7 @@ fn main() {
         beside
     });
     let a_second = logins.load(Ordering::Relaxed) as f64 / LONG.as_secs_f64();
-    println!("GET /profile on one core, µs from request to answer; logins: {a_second:.0} a second");
+    println!("GET /profile, µs from request to answer; logins: {a_second:.0} a second");
     println!("{:>24}{:>8}{:>8}{:>8}", "", "p50", "p99", "most");
     for (name, times) in [("alone", &alone), ("beside logins", &beside)] {
         println!(
@@ -151,16 +141,4 @@ fn ask(connection: &mut BufReader<TcpStream>, request: &str) -> u16 {
 #[expect(clippy::disallowed_methods, reason = "requests come at a pace here")]
 fn pause_until(moment: Instant) {
     std::thread::sleep(moment.saturating_duration_since(Instant::now()));
-}
-
-fn pin(process: &str, core: &str) {
-    let mut taskset = Command::new("taskset");
-    assert!(
-        taskset
-            .args(["-apc", core, process])
-            .output()
-            .unwrap()
-            .status
-            .success()
-    );
 }

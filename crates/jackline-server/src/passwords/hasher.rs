@@ -88,13 +88,14 @@ impl PasswordHasher {
         Self::with_cost(max_concurrent, Cost::default())
     }
 
-    /// A hasher for this machine: one password per core at a time.
+    /// A hasher for this machine: one password at a time for each core but one, so that whoever reads finds a core that nobody hashes on.
     ///
     /// # Errors
     ///
     /// As [`PasswordHasher::new`].
     pub fn for_this_machine() -> Result<Self, HashingError> {
-        Self::new(std::thread::available_parallelism().map_or(1, usize::from))
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::new(cores.saturating_sub(1).max(1))
     }
 
     /// A hasher with another cost, such as a trifling one in tests.
