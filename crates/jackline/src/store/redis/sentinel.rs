@@ -79,20 +79,12 @@ impl Sentinels {
                 (at, answer)
             });
         }
-        let mut votes: Vec<((String, u16), usize)> = Vec::new();
+        let mut votes = Votes::of(self.clients.len());
         let mut reason = None;
         while let Some(Ok((at, answer))) = asked.join_next().await {
             match answer {
                 Ok(Ok(Some(primary))) => {
-                    let vote = match votes.iter().position(|(other, _)| *other == primary) {
-                        Some(vote) => vote,
-                        None => {
-                            votes.push((primary.clone(), 0));
-                            votes.len() - 1
-                        }
-                    };
-                    votes[vote].1 += 1;
-                    if votes[vote].1 * 2 > self.clients.len() {
+                    if votes.cast(&primary) {
                         let by_most = true;
                         return Ok(Named { primary, by_most });
                     }
@@ -105,9 +97,8 @@ impl Sentinels {
                 Err(_) => reason = reason.or(Some(NoPrimary::Silent { at, error: None })),
             }
         }
-        let most = votes.into_iter().max_by_key(|(_, votes)| *votes);
-        match (most, reason) {
-            (Some((primary, _)), _) => Ok(Named {
+        match (votes.most(), reason) {
+            (Some(primary), _) => Ok(Named {
                 primary,
                 by_most: false,
             }),
@@ -137,6 +128,40 @@ impl Sentinels {
     }
 }
 
+/// Who was named how often.
+struct Votes {
+    sentinels: usize,
+    cast: Vec<((String, u16), usize)>,
+}
+
+impl Votes {
+    /// None yet, of so many.
+    fn of(sentinels: usize) -> Self {
+        Self {
+            sentinels,
+            cast: Vec::new(),
+        }
+    }
+
+    /// Counts one for this primary, and says whether more than half of all are for it now.
+    fn cast(&mut self, primary: &(String, u16)) -> bool {
+        let place = self.cast.iter().position(|(other, _)| other == primary);
+        let place = place.unwrap_or_else(|| {
+            self.cast.push((primary.clone(), 0));
+            self.cast.len() - 1
+        });
+        let votes = &mut self.cast[place].1;
+        *votes += 1;
+        *votes * 2 > self.sentinels
+    }
+
+    /// Whom most of those have named that have named anybody.
+    fn most(self) -> Option<(String, u16)> {
+        let most = self.cast.into_iter().max_by_key(|(_, votes)| *votes);
+        most.map(|(primary, _)| primary)
+    }
+}
+
 async fn ask_one(
     sentinel: &Client,
     service: &str,
@@ -154,4 +179,27 @@ async fn ask_one(
     redis::from_redis_value(answer)
         .map(Some)
         .map_err(RedisError::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Proves: J2, J7
+    #[test]
+    fn a_primary_needs_the_votes_of_more_than_half_of_all_sentinels() {
+        let [old, new] = ["old", "new"].map(|host| (host.to_owned(), 6379));
+        for (sentinels, enough) in [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (6, 4), (7, 4)] {
+            let mut votes = Votes::of(sentinels);
+            // Those who were cut off answer first.
+            for _ in 0..sentinels - enough {
+                assert!(!votes.cast(&old), "of {sentinels}");
+            }
+            for vote in 1..=enough {
+                assert_eq!(votes.cast(&new), vote == enough, "{vote} of {sentinels}");
+            }
+            assert_eq!(votes.most(), Some(new.clone()));
+        }
+        assert_eq!(Votes::of(3).most(), None);
+    }
 }
