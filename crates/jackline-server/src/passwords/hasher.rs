@@ -1,6 +1,6 @@
 //! Hashing and checking, at most so many at once. Each takes 19 MiB and some tens of milliseconds of one core, which is the point, and
 //! the reason to bound them. A caller that gives up while its password is being hashed leaves the permit with the work, so that giving
-//! up and asking again does not add work. Requests that only read do not wait for it: hashing gives way to them.
+//! up and asking again does not add work. Hashing gives way to requests that only read, as far as the system can make it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

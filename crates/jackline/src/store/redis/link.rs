@@ -369,6 +369,42 @@ mod tests {
 
     // Proves: J7
     #[test]
+    fn pauses_double_up_to_a_second_and_no_two_servers_keep_step() {
+        let mut lengths = std::collections::BTreeSet::new();
+        for _ in 0..64 {
+            let mut pause = Pause::default();
+            for full in [50, 100, 200, 400, 800, 1000, 1000, 1000] {
+                let (full, length) = (Duration::from_millis(full), pause.next());
+                assert!(
+                    length <= full && length > full / 2,
+                    "{length:?} of {full:?}"
+                );
+                lengths.insert(length);
+            }
+        }
+        assert!(lengths.len() > 64, "{lengths:?}");
+    }
+
+    // Proves: J7
+    #[test]
+    fn a_connection_is_replaced_if_it_is_broken_or_leads_to_a_replica_and_for_no_other_refusal() {
+        let refused = |said: &str| {
+            let answer = redis::parse_redis_value(format!("-{said}\r\n").as_bytes()).unwrap();
+            answer.extract_error().unwrap_err()
+        };
+        let broken = RedisError::from(io::Error::from(io::ErrorKind::ConnectionReset));
+        let late = RedisError::from(io::Error::from(io::ErrorKind::TimedOut));
+        let replica = refused("READONLY You can't write against a read only replica.");
+        for error in [broken, late, replica] {
+            assert!(asks_for_another_connection(&error), "{error}");
+        }
+        for said in ["OOM no room", "NOSCRIPT No matching script.", "ERR unknown"] {
+            assert!(!asks_for_another_connection(&refused(said)), "{said}");
+        }
+    }
+
+    // Proves: J7
+    #[test]
     fn a_refusal_goes_by_its_code_also_where_a_script_was_refused_something() {
         for (said, code) in [
             ("OOM command not allowed", "OOM"),
