@@ -93,8 +93,7 @@ fn write(stores: &[(&str, Figures, Figures)]) -> String {
     }
     page.push_str(
         "\nSQLite keeps up to 32 MiB of its file in memory for each of three connections. With more than that, a session anywhere in the \
-         store is on\npages that are asked of the system, two to read and four to write, and few of the sessions that are written together \
-         share one.\n",
+         store is on a\npage that is asked of the system, and few of the sessions that are written together share one.\n",
     );
     page.push_str(
         "\n| | bytes a session | reads a second of one core | writes for one sync of the disk | µs to reclaim one | of a core, at most |\n\

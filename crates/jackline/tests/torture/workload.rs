@@ -499,10 +499,14 @@ impl Held {
     }
 }
 
+/// Numbers are spread over all keys by the first, as the hashes are that real keys are made of, and found again by the second.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+const GATHER: u64 = 0xf1de_83e1_9937_733d;
+
 /// A key that shows its number, so that several processes know which is meant.
 fn key_of(key: Key, owner: Option<Owner>) -> SessionKey {
     let mut digest = [0x5e; 32];
-    digest[..8].copy_from_slice(&key.0.to_be_bytes());
+    digest[..8].copy_from_slice(&key.0.wrapping_mul(SPREAD).to_be_bytes());
     let bucket = match owner {
         Some(owner) => Bucket::of(&owner_id(owner)),
         None => Bucket::from_number(u16::try_from(key.home() * 4_000).unwrap()),
@@ -512,5 +516,5 @@ fn key_of(key: Key, owner: Option<Owner>) -> SessionKey {
 
 fn number_of(key: &SessionKey) -> Key {
     let (number, _) = key.digest().split_first_chunk().unwrap();
-    Key(u64::from_be_bytes(*number))
+    Key(u64::from_be_bytes(*number).wrapping_mul(GATHER))
 }
