@@ -87,3 +87,29 @@ impl fmt::Debug for Tls {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use redis::IntoConnectionInfo as _;
+
+    use super::*;
+
+    // Proves: J11
+    #[test]
+    fn a_certificate_of_either_kind_is_refused_where_nothing_is_encrypted() {
+        let authority = Some(b"authority".to_vec());
+        let own = Some((b"own".to_vec(), Zeroizing::new(b"key".to_vec())));
+        for (authority, own) in [
+            (authority.clone(), None),
+            (None, own.clone()),
+            (authority, own),
+        ] {
+            let plain = "redis://127.0.0.1".into_connection_info().unwrap();
+            let refused = Tls { authority, own }.client(plain);
+            assert!(matches!(
+                refused,
+                Err(RedisOpenError::CertificatesWithoutTls)
+            ));
+        }
+    }
+}
