@@ -18,6 +18,8 @@
 pub mod clock;
 pub mod cookie;
 pub mod csrf;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+mod driver;
 pub mod engine;
 pub mod events;
 #[cfg(feature = "axum")]

@@ -24,6 +24,7 @@ use super::open::{self, Opened};
 use super::options::PostgresOptions;
 use super::tables::{Schema, Tables};
 use super::url::PostgresUrl;
+use crate::driver::Driver;
 
 /// The shared connections to some tables.
 pub struct Link<T> {
@@ -322,25 +323,15 @@ async fn keep<T: Tables>(
         }
         publish.send_replace(State::Connecting);
         // What others wait for on it may still be answered within their time-out.
-        tokio::spawn(driver.stop_after(dialer.response_timeout));
+        tokio::spawn(stop_after(dialer.response_timeout, driver));
     }
 }
 
-/// The task that drives a connection. It ends when this is dropped, whatever the server does.
-pub(super) struct Driver(pub(super) AbortHandle);
-
-impl Driver {
-    async fn stop_after(self, grace: Duration) {
-        let mut every = tokio::time::interval(grace);
-        every.tick().await;
-        every.tick().await;
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+async fn stop_after(grace: Duration, driver: Driver) {
+    let mut every = tokio::time::interval(grace);
+    every.tick().await;
+    every.tick().await;
+    drop(driver);
 }
 
 /// Pauses between attempts: twice as long each time, up to a second, and shortened by up to a half at random, so that many
@@ -434,14 +425,14 @@ impl Dialer {
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
         let replace = Arc::new(Notify::new());
         let tell = Arc::clone(&replace);
-        let driver = tokio::spawn(async move {
+        let driver = Driver::start(async move {
             // Who waits for an answer is told why; here it only matters that it is over.
             let _ = connection.await;
             tell.notify_one();
         });
         Ok(Connected {
             client,
-            driver: Driver(driver.abort_handle()),
+            driver,
             replace,
         })
     }

@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 use tokio_postgres::{AsyncMessage, Client, Error};
 
 use super::error::Failure;
-use super::link::{Dialer, Driver, ServerId};
+use super::link::{Dialer, ServerId};
+use crate::driver::Driver;
 
 /// A connection that listens until it is dropped.
 pub(crate) struct Listening {
@@ -48,7 +49,7 @@ impl Dialer {
         let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
         let closed = Arc::new(Notify::new());
         let tell = Arc::clone(&closed);
-        let driver = tokio::spawn(async move {
+        let driver = Driver::start(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
                 if let AsyncMessage::Notification(said) = message {
                     hear(said.payload());
@@ -56,7 +57,6 @@ impl Dialer {
             }
             tell.notify_one();
         });
-        let driver = Driver(driver.abort_handle());
         let listen = format!("LISTEN \"{}\"", self.schema.name());
         let (server, ()) = tokio::try_join!(ServerId::of(&client), client.batch_execute(&listen))?;
         Ok(Listening {

@@ -2,7 +2,6 @@
 //! hosts is taken apart here and each read by the client as the URL of one server, so that all forms encode a user, a
 //! password and a database alike.
 
-use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
 use super::open::RedisOpenError;
@@ -118,10 +117,7 @@ fn one(url: &str) -> Result<ConnectionInfo, RedisOpenError> {
         .redis_settings()
         .clone()
         .set_protocol(ProtocolVersion::RESP3);
-    Ok(info
-        // Requests are small and somebody waits for each.
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true))
-        .set_redis_settings(settings))
+    Ok(info.set_redis_settings(settings))
 }
 
 #[cfg(test)]

@@ -201,7 +201,7 @@ impl Nodes {
 
     fn dialer_to(&self, info: ConnectionInfo) -> Option<Dialer> {
         Some(Dialer {
-            to: To::Server(self.tls.client(info).ok()?),
+            to: To::Server(self.tls.server(info).ok()?),
             times: self.times,
             announcer: None,
         })
@@ -252,8 +252,8 @@ impl Nodes {
             };
             asked.spawn(async move {
                 let mut dialed = dialer.dial().await.map_err(NotFound::Node)?;
+                let answer = dialed.ask(&VIEW.in_short()).await;
                 let at = dialed.at;
-                let answer = VIEW.in_short().query_async(&mut dialed.connection).await;
                 let view = match answer {
                     Ok(answer) => slots::read(&answer, &host).filter(|view| !view.is_empty()),
                     // Cluster support is off, or the user may not ask.

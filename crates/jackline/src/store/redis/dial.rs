@@ -1,15 +1,23 @@
 //! Makes connections: to a server that is known by its address, or to the one that sentinels name.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisError, Value};
+use redis::aio::{AsyncStream, MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, PushInfo, PushKind,
+    RedisError, Value,
+};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio_rustls::TlsConnector;
 
 use super::announce::{Announcer, Listener};
 use super::sentinel::{NoPrimary, Sentinels};
+use crate::driver::Driver;
 
 /// Makes connections to one server, or to whichever has its place.
 pub(super) struct Dialer {
@@ -21,8 +29,21 @@ pub(super) struct Dialer {
 
 /// Whom a [`Dialer`] calls.
 pub(super) enum To {
-    Server(Client),
+    Server(Server),
     Primary(Sentinels),
+}
+
+/// One server: where it is, how it lets one in and, with TLS, how it is known.
+#[derive(Clone)]
+pub(super) struct Server {
+    pub(super) info: ConnectionInfo,
+    pub(super) tls: Option<TlsConnector>,
+}
+
+impl Server {
+    pub(super) fn at(&self) -> String {
+        self.info.addr().to_string()
+    }
 }
 
 /// How long things may take.
@@ -37,9 +58,20 @@ pub(super) struct Times {
 /// A fresh connection, to whom, and who is told when Redis closes it.
 pub(super) struct Dialed {
     pub(super) connection: MultiplexedConnection,
+    pub(super) driver: Driver,
     pub(super) at: String,
     pub(super) closed: Arc<Notify>,
     pub(super) listener: Option<Arc<Listener>>,
+    respond: Duration,
+}
+
+impl Dialed {
+    /// Asks before anybody shares the connection. Ends within the response time-out.
+    pub(super) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, RedisError> {
+        let answer = command.query_async(&mut self.connection);
+        let within = tokio::time::timeout(self.respond, answer).await;
+        within.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+    }
 }
 
 /// Why there is no connection.
@@ -65,25 +97,24 @@ impl Dialer {
     pub(super) async fn dial(&self) -> Result<Dialed, DialError> {
         let mut at = "its sentinels".to_owned();
         let dial = async {
-            let (client, sure) = match &self.to {
-                To::Server(client) => (client.clone(), true),
+            let (server, sure) = match &self.to {
+                To::Server(server) => (server.clone(), true),
                 To::Primary(sentinels) => {
                     // Half of the time, so that a sentinel that hangs leaves the other half for the primary.
                     let named = sentinels.ask(self.times.connect / 2).await;
                     let named = named.map_err(DialError::NoPrimary)?;
-                    (sentinels.client(&named.primary), false)
+                    (sentinels.server(&named.primary), false)
                 }
             };
-            at = client.get_connection_info().addr().to_string();
-            let mut dialed = connect(&client, self.times, self.announcer.as_ref())
+            at = server.at();
+            let mut dialed = connect(&server, self.times, self.announcer.as_ref())
                 .await
                 .map_err(|error| DialError::server(&at, error))?;
-            if !sure && !is_primary(&mut dialed.connection, &at).await? {
+            if !sure && !is_primary(&mut dialed, &at).await? {
                 return Err(DialError::Replica { at: at.clone() });
             }
             Ok(dialed)
         };
-        // The client's own time-out need not cover name look-up and handshake; this one covers all.
         let within = tokio::time::timeout(self.times.connect, dial).await;
         within.unwrap_or_else(|_| {
             let late = io::Error::from(io::ErrorKind::TimedOut);
@@ -110,7 +141,7 @@ impl Dialer {
 
 /// Connects to one server.
 pub(super) async fn connect(
-    client: &Client,
+    server: &Server,
     times: Times,
     announcer: Option<&Announcer>,
 ) -> Result<Dialed, RedisError> {
@@ -119,8 +150,8 @@ pub(super) async fn connect(
     let listener = announcer.map(|announcer| Arc::new(announcer.listen()));
     let hears = listener.clone();
     let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(times.connect))
-        .set_response_timeout(Some(times.respond))
+        // Whoever asks has a time-out of their own, which covers more than the answer.
+        .set_response_timeout(None)
         // Callers beyond this many wait for a place; more than enough for what one connection carries.
         .set_pipeline_buffer_size(1024)
         // With RESP3 the client notices by itself that the connection is closed, before the next request needs it.
@@ -133,23 +164,50 @@ pub(super) async fn connect(
             }
             Ok::<_, redis::aio::SendError>(())
         });
-    let mut connection = client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await?;
+    let stream = reach(server).await?;
+    let settings = server.info.redis_settings();
+    let (mut connection, driver) =
+        MultiplexedConnection::new_with_config(settings, stream, config).await?;
+    let driver = Driver::start(driver);
     if let Some(listener) = &listener {
         listener.begin(&mut connection).await?;
     }
     Ok(Dialed {
         connection,
-        at: client.get_connection_info().addr().to_string(),
+        driver,
+        at: server.at(),
         closed,
         listener,
+        respond: times.respond,
     })
 }
 
-async fn is_primary(connection: &mut MultiplexedConnection, at: &str) -> Result<bool, DialError> {
-    let role: Vec<Value> = redis::cmd("ROLE")
-        .query_async(connection)
+/// The way to a server, encrypted if it is to be.
+async fn reach(server: &Server) -> Result<Pin<Box<dyn AsyncStream + Send + Sync>>, RedisError> {
+    let unsupported = || io::Error::from(io::ErrorKind::Unsupported);
+    match server.info.addr() {
+        ConnectionAddr::Tcp(host, port) => Ok(Box::pin(tcp(host, *port).await?)),
+        ConnectionAddr::TcpTls { host, port, .. } => {
+            let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+            let tls = server.tls.as_ref().ok_or_else(unsupported)?;
+            Ok(Box::pin(tls.connect(name, tcp(host, *port).await?).await?))
+        }
+        #[cfg(unix)]
+        ConnectionAddr::Unix(path) => Ok(Box::pin(tokio::net::UnixStream::connect(path).await?)),
+        _ => Err(unsupported().into()),
+    }
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    // Requests are small and somebody waits for each.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn is_primary(dialed: &mut Dialed, at: &str) -> Result<bool, DialError> {
+    let role: Vec<Value> = dialed
+        .ask(&redis::cmd("ROLE"))
         .await
         .map_err(|error| DialError::server(at, error))?;
     Ok(matches!(role.first(), Some(Value::BulkString(role)) if role == b"master"))

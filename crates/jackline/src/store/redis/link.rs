@@ -21,6 +21,7 @@ use super::announce::Listener;
 use super::dial::{DialError, Dialed, Dialer};
 use super::question::Question;
 use super::sentinel::NoPrimary;
+use crate::driver::Driver;
 
 /// Why Redis did not do what it was asked, without a word of what that was: neither a key, nor a value, nor the URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,6 +131,7 @@ enum State {
 
 struct Live {
     connection: MultiplexedConnection,
+    _driver: Driver,
     at: String,
     /// Told when the connection is to be replaced.
     replace: Arc<Notify>,
@@ -150,6 +152,7 @@ impl From<Dialed> for Live {
     fn from(dialed: Dialed) -> Self {
         Self {
             connection: dialed.connection,
+            _driver: dialed.driver,
             at: dialed.at,
             replace: dialed.closed,
             listener: dialed.listener,

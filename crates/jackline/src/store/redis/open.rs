@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ErrorKind, RedisError};
+use redis::RedisError;
 use zeroize::Zeroizing;
 
 use super::address::Address;
@@ -342,7 +342,7 @@ pub(super) async fn open(url: &str, options: RedisOptions) -> Result<Opened, Red
         Address::Cluster(seeds) => {
             // Whatever is wrong with the certificates is said before anybody is called.
             for seed in &seeds {
-                tls.client(seed.clone())?;
+                tls.server(seed.clone())?;
             }
             let found = Cluster::find(seeds, tls, times).await;
             let (cluster, primaries) = found.map_err(|error| check.not_found(error))?;
@@ -355,7 +355,7 @@ pub(super) async fn open(url: &str, options: RedisOptions) -> Result<Opened, Red
                 servers: Servers::Cluster(cluster),
             });
         }
-        Address::One(info) => To::Server(tls.client(info)?),
+        Address::One(info) => To::Server(tls.server(info)?),
         Address::Sentinel {
             sentinels,
             service,
@@ -407,11 +407,9 @@ impl Check {
         mode: &str,
         bucket: Bucket,
     ) -> Result<(), RedisOpenError> {
-        let at = || first.at.clone();
-        match redis::cmd("INFO")
-            .query_async::<String>(&mut first.connection)
-            .await
-        {
+        let there = first.at.clone();
+        let at = || there.clone();
+        match first.ask::<String>(&redis::cmd("INFO")).await {
             Ok(text) => look_at(&text, mode, at())?,
             Err(error) if Failure::from(&error) == Failure::Refused("NOAUTH".to_owned()) => {
                 return Err(RedisOpenError::Credentials { at: at() });
@@ -420,7 +418,7 @@ impl Check {
             Err(error) if error.code().is_some() => {}
             Err(error) => return Err(self.explain(&error, at())),
         }
-        match rights::missing(&mut first.connection, &self.names, bucket).await {
+        match rights::missing(first, &self.names, bucket).await {
             Ok(None) => Ok(()),
             Ok(Some(missing)) => Err(self.rights(missing, at())),
             Err(error) => Err(self.explain(&error, at())),
@@ -469,10 +467,6 @@ impl Check {
     fn explain(&self, error: &RedisError, at: String) -> RedisOpenError {
         if error.is_connection_refusal() {
             return RedisOpenError::Refused { at };
-        }
-        // A key that does not belong to its certificate shows when both are used.
-        if error.kind() == ErrorKind::InvalidClientConfig {
-            return RedisOpenError::Certificates;
         }
         if let Some(missing) = rights::refused(error) {
             return self.rights(missing, at);

@@ -1,16 +1,16 @@
 //! Whether the Redis user may do what the store does, found out at start (J11) rather than at the first login: by doing it,
 //! on names that mean nothing.
 
-use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use super::dial::Dialed;
 use super::keys::Names;
 use super::scripts::Script;
 use crate::token::{Bucket, SessionKey};
 
 /// What is missing, in Redis's words; `None` if nothing is.
 pub(super) async fn missing(
-    connection: &mut MultiplexedConnection,
+    dialed: &mut Dialed,
     names: &Names,
     bucket: Bucket,
 ) -> Result<Option<String>, RedisError> {
@@ -24,7 +24,7 @@ pub(super) async fn missing(
         .key(index)
         .key(epoch);
     for command in [call.in_full(), call.by_sha()] {
-        match command.query_async::<Vec<String>>(connection).await {
+        match dialed.ask::<Vec<String>>(&command).await {
             Ok(refused) if refused.is_empty() => {}
             Ok(refused) => return Ok(Some(commands(&refused))),
             Err(error) => match refused(&error) {

@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-use redis::{Client, ConnectionInfo, RedisError, Value};
+use redis::{ConnectionInfo, RedisError, Value};
 use tokio::task::JoinSet;
 
 use super::address;
-use super::dial::{Times, connect};
+use super::dial::{Server, Times, connect};
 use super::open::RedisOpenError;
 use super::tls::Tls;
 
 /// The sentinels, and what they are asked for.
 #[derive(Clone)]
 pub(super) struct Sentinels {
-    clients: Vec<Client>,
+    sentinels: Vec<Server>,
     pub(super) service: String,
     /// How to speak to the primary, wherever it is.
     primary: ConnectionInfo,
@@ -47,19 +47,19 @@ impl Sentinels {
         primary: ConnectionInfo,
         tls: Tls,
     ) -> Result<Self, RedisOpenError> {
-        let clients = sentinels.into_iter().map(|info| tls.client(info));
+        let sentinels = sentinels.into_iter().map(|info| tls.server(info));
         Ok(Self {
-            clients: clients.collect::<Result<_, _>>()?,
+            sentinels: sentinels.collect::<Result<_, _>>()?,
             service,
             primary,
             tls,
         })
     }
 
-    /// A client for the server at this place.
-    pub(super) fn client(&self, (host, port): &(String, u16)) -> Client {
+    /// The server at this place.
+    pub(super) fn server(&self, (host, port): &(String, u16)) -> Server {
         self.tls
-            .client(address::at(&self.primary, host, *port))
+            .server(address::at(&self.primary, host, *port))
             .expect("the same certificates were read at start")
     }
 
@@ -71,15 +71,15 @@ impl Sentinels {
             respond: within,
         };
         let mut asked = JoinSet::new();
-        for client in &self.clients {
-            let (client, service) = (client.clone(), self.service.clone());
+        for sentinel in &self.sentinels {
+            let (sentinel, service) = (sentinel.clone(), self.service.clone());
             asked.spawn(async move {
-                let at = client.get_connection_info().addr().to_string();
-                let answer = tokio::time::timeout(within, ask_one(&client, &service, times)).await;
-                (at, answer)
+                let answer = ask_one(&sentinel, &service, times);
+                let answer = tokio::time::timeout(within, answer).await;
+                (sentinel.at(), answer)
             });
         }
-        let mut votes = Votes::of(self.clients.len());
+        let mut votes = Votes::of(self.sentinels.len());
         let mut reason = None;
         while let Some(Ok((at, answer))) = asked.join_next().await {
             match answer {
@@ -115,12 +115,7 @@ impl Sentinels {
             every.tick().await;
             if let Ok(named) = self.ask(within).await
                 && named.by_most
-                && self
-                    .client(&named.primary)
-                    .get_connection_info()
-                    .addr()
-                    .to_string()
-                    != at
+                && self.server(&named.primary).at() != at
             {
                 return;
             }
@@ -163,16 +158,14 @@ impl Votes {
 }
 
 async fn ask_one(
-    sentinel: &Client,
+    sentinel: &Server,
     service: &str,
     times: Times,
 ) -> Result<Option<(String, u16)>, RedisError> {
     let mut dialed = connect(sentinel, times, None).await?;
-    let answer: Value = redis::cmd("SENTINEL")
-        .arg("GET-MASTER-ADDR-BY-NAME")
-        .arg(service)
-        .query_async(&mut dialed.connection)
-        .await?;
+    let mut question = redis::cmd("SENTINEL");
+    question.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
+    let answer: Value = dialed.ask(&question).await?;
     if answer == Value::Nil {
         return Ok(None);
     }

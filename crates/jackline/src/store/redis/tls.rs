@@ -3,10 +3,16 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
-use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, RedisError, TlsCertificates};
+use redis::{ConnectionAddr, ConnectionInfo, RedisError};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
+use super::dial::Server;
 use super::open::RedisOpenError;
 
 /// Certificates, as PEM.
@@ -19,37 +25,62 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// A client for one server. Reads the certificates, so that what is wrong with them shows at start.
-    pub(super) fn client(&self, info: ConnectionInfo) -> Result<Client, RedisOpenError> {
-        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            if self.authority.is_some() || self.own.is_some() {
+    /// One server, and how to speak to it. Reads the certificates, so that what is wrong with them shows at start.
+    pub(super) fn server(&self, info: ConnectionInfo) -> Result<Server, RedisOpenError> {
+        let tls = match info.addr() {
+            ConnectionAddr::TcpTls { .. } => Some(self.connector()?),
+            _ if self.authority.is_some() || self.own.is_some() => {
                 return Err(RedisOpenError::CertificatesWithoutTls);
             }
-            return Client::open(info).map_err(|_| RedisOpenError::Unsupported);
-        }
-        provide_cryptography();
-        let certificates = TlsCertificates {
-            client_tls: self.own.as_ref().map(|(certificate, key)| ClientTlsConfig {
-                client_cert: certificate.clone(),
-                client_key: key.to_vec(),
-            }),
-            root_cert: self.authority.clone(),
+            _ => None,
         };
-        if self
-            .authority
-            .as_deref()
-            .is_some_and(|pem| !holds_a_certificate(pem))
-        {
-            return Err(RedisOpenError::Certificates);
-        }
-        Client::build_with_tls(info, certificates).map_err(|_| RedisOpenError::Certificates)
+        Ok(Server { info, tls })
+    }
+
+    fn connector(&self) -> Result<TlsConnector, RedisOpenError> {
+        let roots = match &self.authority {
+            Some(pem) => authorities(pem)?,
+            None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks TLS 1.2 and 1.3")
+            .with_root_certificates(roots);
+        let config = match &self.own {
+            Some((certificate, key)) => {
+                let key = PrivateKeyDer::from_pem_slice(key).map_err(unreadable)?;
+                builder
+                    .with_client_auth_cert(certificates(certificate)?, key)
+                    .map_err(unreadable)?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        Ok(TlsConnector::from(Arc::new(config)))
     }
 }
 
-/// The client takes a file without a certificate for a list of no authorities, and every server would be refused later.
-fn holds_a_certificate(pem: &[u8]) -> bool {
-    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-    pem.windows(BEGIN.len()).any(|window| window == BEGIN)
+fn authorities(pem: &[u8]) -> Result<RootCertStore, RedisOpenError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        roots.add(certificate).map_err(unreadable)?;
+    }
+    Ok(roots)
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, RedisOpenError> {
+    let certificates = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unreadable)?;
+    if certificates.is_empty() {
+        return Err(RedisOpenError::Certificates);
+    }
+    Ok(certificates)
+}
+
+/// What is wrong in particular may quote the file, and the key is one of them.
+fn unreadable<E>(_: E) -> RedisOpenError {
+    RedisOpenError::Certificates
 }
 
 /// What TLS says against a connection; `None` if it is about something else.
@@ -68,12 +99,6 @@ pub(super) fn reason(error: &RedisError) -> Option<String> {
         };
     }
     None
-}
-
-/// The client takes the process's provider, and where a program compiles in two of them, there is none until one is chosen.
-fn provide_cryptography() {
-    // It fails if the program has chosen, which is what counts then.
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 impl fmt::Debug for Tls {
@@ -105,7 +130,7 @@ mod tests {
             (authority, own),
         ] {
             let plain = "redis://127.0.0.1".into_connection_info().unwrap();
-            let refused = Tls { authority, own }.client(plain);
+            let refused = Tls { authority, own }.server(plain);
             assert!(matches!(
                 refused,
                 Err(RedisOpenError::CertificatesWithoutTls)
