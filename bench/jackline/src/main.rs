@@ -1,11 +1,12 @@
 //! axum with Jackline, as somebody would use it who wants what the other contenders offer: `bench-jackline redis URL`, the same with
-//! `each-time` at the end, `bench-jackline sqlite FILE`, `bench-jackline memory`.
+//! `each-time` at the end, `bench-jackline near URL`, `bench-jackline sqlite FILE`, `bench-jackline memory`.
 //!
 //! Policy, cookie and defence are the defaults, but for the environment: without TLS in front, no Secure cookie would be granted.
 //! By default a session's expiry moves on once a minute, so most requests find nothing to renew; `each-time` renews with every
 //! request, as the other contenders do.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +16,7 @@ use jackline::cookie::{Keyring, SigningKey};
 use jackline::engine::{CsrfDefence, Engine, EngineBuilder, Environment};
 use jackline::lifecycle::{OwnerId, Policy, Role};
 use jackline::store::memory::MemoryStore;
+use jackline::store::near::{Announcements, NearCache, NearOptions};
 use jackline::store::redis::{RedisOptions, RedisStore};
 use jackline::store::sqlite::SqliteStore;
 use jackline::{Authenticated, LazySession, Session, SessionError, SessionLayer};
@@ -27,11 +29,12 @@ async fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let keys = Keyring::new(SigningKey::generate());
     let builder = match arguments[..] {
-        ["redis", url] => Engine::builder(redis(url).await?, keys),
-        ["redis", url, "each-time"] => renewing(Engine::builder(redis(url).await?, keys))?,
+        ["redis", url] => Engine::builder(redis(url, None).await?, keys),
+        ["redis", url, "each-time"] => renewing(Engine::builder(redis(url, None).await?, keys))?,
+        ["near", url] => Engine::builder(near(url).await?, keys),
         ["sqlite", file] => Engine::builder(SqliteStore::open(file)?, keys),
         ["memory"] => Engine::builder(MemoryStore::new(), keys),
-        _ => bail!("say redis URL [each-time], sqlite FILE or memory"),
+        _ => bail!("say redis URL [each-time], near URL, sqlite FILE or memory"),
     };
     let engine = builder
         .environment(Environment::Development)
@@ -51,8 +54,17 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn redis(url: &str) -> Result<RedisStore> {
-    let options = RedisOptions::default().prefix("jackline:");
+async fn near(url: &str) -> Result<NearCache> {
+    let announcements = Announcements::new(NearOptions::new(64 << 20));
+    let store = redis(url, Some(&announcements)).await?;
+    Ok(NearCache::announced(Arc::new(store), &announcements))
+}
+
+async fn redis(url: &str, announce_to: Option<&Announcements>) -> Result<RedisStore> {
+    let mut options = RedisOptions::default().prefix("jackline:");
+    if let Some(announcements) = announce_to {
+        options = options.announce_to(announcements);
+    }
     RedisStore::connect(url, options)
         .await
         .with_context(|| format!("cannot use {url}"))

@@ -117,6 +117,14 @@ pub(crate) const CONTENDERS: &[Contender] = &[
         floor: Some("floor-near"),
     },
     Contender {
+        name: "jackline-near",
+        title: "Jackline on Redis with a near-cache",
+        kind: Kind::Rust("jackline"),
+        arguments: &["near", REDIS],
+        family: Family::Jackline,
+        floor: Some("floor-near"),
+    },
+    Contender {
         name: "jackline-sqlite",
         title: "Jackline on SQLite",
         kind: Kind::Rust("jackline"),

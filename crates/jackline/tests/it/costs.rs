@@ -174,6 +174,29 @@ async fn unsafe_requests_of_strangers_cost_no_store_call() {
     assert_eq!(site.spy.calls(), [""; 0]);
 }
 
+// Proves: J9
+#[tokio::test]
+async fn what_is_in_the_near_cache_is_read_without_a_round_trip_and_changed_in_one() {
+    let site = Site::new().beside_with_a_near_cache();
+    let mut alice = site.logged_in("alice").await;
+    let token = alice.csrf_token().await;
+    for (path, calls) in [
+        ("/set?a=1", &["commit"]),
+        ("/remove?name=a", &["commit"]),
+        ("/rotate", &["rotate"]),
+    ] {
+        // What was changed is not kept, and the next read brings it.
+        assert_eq!(alice.get("/data").await.status, 200);
+        site.spy.reset();
+        for path in ["/data", "/me"] {
+            assert_eq!(alice.get(path).await.status, 200);
+        }
+        assert_eq!(site.spy.calls(), [""; 0]);
+        assert_eq!(alice.submit_with(path, &token).await.status, 200);
+        assert_eq!(site.spy.calls(), calls, "{path}");
+    }
+}
+
 // Proves: J9, T4.3
 #[tokio::test]
 async fn a_read_is_one_round_trip_and_a_write_is_two() {

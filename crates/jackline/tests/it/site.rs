@@ -21,7 +21,9 @@ use jackline::engine::{CsrfDefence, Engine, EngineBuilder, Environment};
 use jackline::lifecycle::{
     AbsoluteLimit, IdleLimit, OwnerId, Policy, PolicyBuilder, PreLoginData, Role, UnixMs,
 };
+use jackline::store::Store;
 use jackline::store::memory::MemoryStore;
+use jackline::store::near::{NearCache, NearOptions};
 use jackline::testing::{ManualClock, SpyStore};
 use tower::ServiceExt as _;
 
@@ -51,6 +53,8 @@ pub(crate) struct Site {
     pub(crate) engine: Engine,
     router: Router,
 }
+
+type Parts = (Arc<MemoryStore>, Arc<SpyStore>, ManualClock);
 
 impl Site {
     /// With the defaults of development.
@@ -94,31 +98,50 @@ impl Site {
         routes: Router,
     ) -> Self {
         let spy = Arc::new(SpyStore::new(Arc::clone(&memory) as _));
-        Self::keyed(memory, spy, clock, keys(), configure, routes)
+        let store = Arc::clone(&spy) as _;
+        Self::keyed((memory, spy, clock), store, keys(), configure, routes)
     }
 
     /// Another server of the same site with other signing keys.
     pub(crate) fn beside_with_keys(&self, keys: Keyring) -> Self {
-        let spy = Arc::clone(&self.spy);
         Self::keyed(
-            Arc::clone(&self.memory),
-            spy,
-            self.clock.clone(),
+            self.parts(),
+            Arc::clone(&self.spy) as _,
             keys,
             |engine| engine,
             Router::new(),
         )
     }
 
+    /// Another server of the same site, which asks the spy through a near-cache.
+    pub(crate) fn beside_with_a_near_cache(&self) -> Self {
+        let spy = Arc::clone(&self.spy) as _;
+        let near = NearCache::in_process(spy, NearOptions::new(1 << 20));
+        Self::keyed(
+            self.parts(),
+            Arc::new(near),
+            keys(),
+            |engine| engine,
+            Router::new(),
+        )
+    }
+
+    fn parts(&self) -> Parts {
+        let Self {
+            memory, spy, clock, ..
+        } = self.clone();
+        (memory, spy, clock)
+    }
+
+    /// `store` is the spy, or stands before it.
     fn keyed(
-        memory: Arc<MemoryStore>,
-        spy: Arc<SpyStore>,
-        clock: ManualClock,
+        (memory, spy, clock): Parts,
+        store: Arc<dyn Store>,
         keys: Keyring,
         configure: impl FnOnce(EngineBuilder) -> EngineBuilder,
         routes: Router,
     ) -> Self {
-        let builder = Engine::builder_with(Arc::clone(&spy) as _, keys)
+        let builder = Engine::builder_with(store, keys)
             .environment(Environment::Development)
             .clock(clock.clone())
             .csrf(csrf());
