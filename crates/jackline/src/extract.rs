@@ -3,6 +3,8 @@
 //! [`Session`] looks the session up; a handler that does not ask for it costs the store nothing. [`Authenticated`] is for
 //! handlers that somebody must be logged in for.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
@@ -50,7 +52,7 @@ pub struct Authenticated {
     /// The session.
     pub session: Session,
     /// Whose it is.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Authenticated {

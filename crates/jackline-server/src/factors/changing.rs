@@ -149,7 +149,10 @@ pub async fn renew_recovery_codes(
 
 fn recently(session: &Session) -> Result<(UserId, String), SessionError> {
     let identity = session.require_recent_authentication()?;
-    Ok((UserId::stored(identity.id.to_string()), identity.name))
+    Ok((
+        UserId::stored(identity.id.to_string()),
+        identity.name.clone(),
+    ))
 }
 
 async fn added(

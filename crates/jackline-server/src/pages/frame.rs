@@ -69,7 +69,7 @@ impl Frame {
             admin: identity
                 .as_ref()
                 .is_some_and(|identity| identity.role == Role::admin()),
-            user: identity.map(|identity| identity.name),
+            user: identity.map(|identity| identity.name.clone()),
             csrf: session.csrf_token()?.expose().to_owned(),
         })
     }

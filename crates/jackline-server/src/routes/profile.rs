@@ -1,5 +1,7 @@
 //! `GET /profile`: who is logged in.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::Query;
 use axum::http::StatusCode;
@@ -25,7 +27,7 @@ pub struct Profile {
 struct AccountPage {
     frame: Frame,
     notice: Notice,
-    identity: Identity,
+    identity: Arc<Identity>,
     ends: Option<Moment>,
 }
 
@@ -41,7 +43,7 @@ pub async fn show(
     match wants {
         Wants::Json => Ok(axum::Json(Profile {
             user_id: identity.id.to_string(),
-            username: identity.name,
+            username: identity.name.clone(),
         })
         .into_response()),
         Wants::Page => {

@@ -1,6 +1,7 @@
 //! What a store keeps of a session.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -142,9 +143,9 @@ pub struct AwaitedLogin {
 /// risk event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
-    /// Who is logged in; `None` for a visitor.
+    /// Who is logged in; `None` for a visitor. Shared, since whoever looks at a session looks at this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub identity: Option<Identity>,
+    pub identity: Option<Arc<Identity>>,
     /// When the session was first stored.
     pub created: UnixMs,
     /// When its absolute limit began to run: at creation, or at login.
@@ -258,7 +259,7 @@ impl Record {
         let mut record = Self::visitor(policy, origin, now);
         record.clocks.ends = now.after(policy.absolute(Some(&identity.role)).get());
         record.meta.authenticated = Some(now);
-        record.meta.identity = Some(identity);
+        record.meta.identity = Some(Arc::new(identity));
         record
     }
 

@@ -11,7 +11,7 @@ use super::presented::Presented;
 use super::state::{CameWith, Phase, Sighting, Staged, State};
 use super::{Context, LazySession, RequestInfo, SessionError, Shared};
 use crate::events::EventKind;
-use crate::lifecycle::{DeltaError, Identity, OwnerId, Record, UnixMs};
+use crate::lifecycle::{DeltaError, OwnerId, Record, UnixMs};
 use crate::store::{
     Admission, Admitted, Committed, Ended, Epoch, LOGGED_OUT_KEPT, Loaded, NO_RENEWAL,
     REPLACED_KEPT, Replaced, Trace,
@@ -272,9 +272,7 @@ impl Shared {
         carry: bool,
         outcome: &mut Outcome,
     ) -> Result<(), SessionError> {
-        let (Some(token), Some(Identity { id: owner, .. })) =
-            (state.token, &state.record.meta.identity)
-        else {
+        let (Some(token), Some(owner)) = (state.token, state.record.owner()) else {
             return Err(SessionError::NotAuthenticated);
         };
         if !carry {

@@ -307,7 +307,7 @@ impl Session {
 
     /// Who is logged in; `None` for a visitor.
     #[must_use]
-    pub fn identity(&self) -> Option<Identity> {
+    pub fn identity(&self) -> Option<Arc<Identity>> {
         self.0.lock().record.meta.identity.clone()
     }
 
@@ -315,7 +315,7 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::Expired`] if this very session has just run out; [`SessionError::NotAuthenticated`] for a visitor.
-    pub fn require_identity(&self) -> Result<Identity, SessionError> {
+    pub fn require_identity(&self) -> Result<Arc<Identity>, SessionError> {
         self.refuse_expired()?;
         self.identity().ok_or(SessionError::NotAuthenticated)
     }
@@ -324,7 +324,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::require_identity`], and [`SessionError::Forbidden`] for any other role.
-    pub fn require_role(&self, role: &Role) -> Result<Identity, SessionError> {
+    pub fn require_role(&self, role: &Role) -> Result<Arc<Identity>, SessionError> {
         let identity = self.require_identity()?;
         if identity.role == *role {
             Ok(identity)
@@ -338,7 +338,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::require_identity`], and [`SessionError::RecentAuthenticationRequired`].
-    pub fn require_recent_authentication(&self) -> Result<Identity, SessionError> {
+    pub fn require_recent_authentication(&self) -> Result<Arc<Identity>, SessionError> {
         let identity = self.require_identity()?;
         let (fresh, handle) = {
             let mut state = self.0.lock();

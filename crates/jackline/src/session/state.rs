@@ -1,6 +1,7 @@
 //! Which session a request has, and what it has changed so far: everything behind one lock.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -48,7 +49,7 @@ pub(super) struct Sighting {
 #[derive(Clone)]
 pub(super) struct CameWith {
     pub(super) key: SessionKey,
-    pub(super) identity: Option<Identity>,
+    pub(super) identity: Option<Arc<Identity>>,
     /// The dead session in whose place it was begun.
     pub(super) stands_in_for: Option<SessionKey>,
     pub(super) created: UnixMs,

@@ -331,7 +331,7 @@ async fn a_login_that_begins_with_looking_the_session_up_takes_two_steps() {
         "/in",
         get(async |lazy: LazySession| {
             let (session, attempt) = lazy.begin_login(&owner("alice")).await?;
-            let before = session.identity().map(|identity| identity.name);
+            let before = session.identity().map(|identity| identity.name.clone());
             session.log_in(attempt, "alice", Role::user())?;
             Ok::<_, SessionError>(format!("{before:?}"))
         }),

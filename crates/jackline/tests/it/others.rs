@@ -172,7 +172,7 @@ async fn after_a_password_change_one_request_ends_the_others_and_logs_in_again()
             let identity = session.require_recent_authentication()?;
             session.end_others().await?;
             let attempt = session.begin_login(&identity.id).await?;
-            session.log_in(attempt, identity.name, Role::user())
+            session.log_in(attempt, identity.name.clone(), Role::user())
         }),
     );
     let site = Site::serving(routes);

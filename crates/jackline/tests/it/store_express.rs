@@ -178,7 +178,10 @@ async fn a_login_of_express_is_a_login_bounded_from_when_it_was_made() {
     for (sid, id) in [("text", "user-1001"), ("number", "1001")] {
         let record = shared.live(sid, now).await;
         let identity = record.meta.identity.clone().unwrap();
-        assert_eq!((identity.id, identity.name.as_str()), (owner(id), "alice"));
+        assert_eq!(
+            (identity.id.clone(), identity.name.as_str()),
+            (owner(id), "alice")
+        );
         assert_eq!(identity.role, Role::user());
         assert_eq!(record.meta.authenticated, Some(at));
         assert_eq!(record.clocks.ends, at.after(8 * HOUR));

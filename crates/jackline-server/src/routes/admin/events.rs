@@ -190,7 +190,7 @@ pub async fn stream(
         .unwrap_or_else(|| console.feed().last_id());
     let follower = Follower {
         engine: app.engine.clone(),
-        owner: identity.id,
+        owner: identity.id.clone(),
         session: signed_in,
         filter,
         stopping: app.stopping.clone(),

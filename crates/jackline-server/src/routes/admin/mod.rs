@@ -6,6 +6,7 @@ pub mod user;
 pub mod users;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
@@ -29,7 +30,7 @@ pub struct Administrator {
     /// The session.
     pub session: Session,
     /// Whose it is.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Administrator {

@@ -113,7 +113,7 @@ impl RedisStore {
         if let Some(owner) = replaced.owner {
             call = call.key(self.names.index(owner));
         }
-        call = call.arg(member(replaced.key)).number(now.as_millis());
+        let mut call = call.arg(member(replaced.key)).number(now.as_millis());
         if let Some(version) = version {
             call = call.arg(version.map_or_else(String::new, |version| version.to_string()));
         }

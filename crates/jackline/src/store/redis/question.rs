@@ -1,5 +1,7 @@
 //! What Redis is asked: a script or a command, and which names it is about. A cluster is asked where the first of them lies.
 
+use std::borrow::Cow;
+
 use redis::Cmd;
 
 use super::scripts::Call;
@@ -19,18 +21,18 @@ pub(super) enum Question<'a> {
 
 impl Question<'_> {
     /// The command to try first.
-    pub(super) fn in_short(&self) -> Cmd {
+    pub(super) fn in_short(&self) -> Cow<'_, Cmd> {
         match self {
-            Self::Script(call) => call.by_sha(),
+            Self::Script(call) => Cow::Borrowed(call.by_sha()),
             Self::Command { verb, name, rest } => {
                 let mut command = redis::cmd(verb);
                 command.arg(name).arg(*rest);
-                command
+                Cow::Owned(command)
             }
             Self::Server(words) => {
                 let mut command = redis::cmd(words[0]);
                 command.arg(&words[1..]);
-                command
+                Cow::Owned(command)
             }
         }
     }
@@ -39,7 +41,7 @@ impl Question<'_> {
     pub(super) fn in_full(&self) -> Cmd {
         match self {
             Self::Script(call) => call.in_full(),
-            _ => self.in_short(),
+            _ => self.in_short().into_owned(),
         }
     }
 

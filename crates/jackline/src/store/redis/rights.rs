@@ -22,9 +22,10 @@ pub(super) async fn missing(
         .key(names.ping(bucket))
         .key(names.session(&nothing))
         .key(index)
-        .key(epoch);
-    for command in [call.in_full(), call.by_sha()] {
-        match dialed.ask::<Vec<String>>(&command).await {
+        .key(epoch)
+        .done();
+    for command in [&call.in_full(), call.by_sha()] {
+        match dialed.ask::<Vec<String>>(command).await {
             Ok(refused) if refused.is_empty() => {}
             Ok(refused) => return Ok(Some(commands(&refused))),
             Err(error) => match refused(&error) {

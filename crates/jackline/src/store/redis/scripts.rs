@@ -27,67 +27,91 @@ impl Script {
     }
 
     /// Starts a call of this script.
-    pub(super) fn call(&self) -> Call<'_> {
-        Call {
+    pub(super) fn call(&self) -> Keys<'_> {
+        Keys {
             script: self,
-            keys: 0,
-            words: Cmd::with_capacity(8, 256),
+            names: Vec::with_capacity(4),
         }
     }
 }
 
-/// A call of a script, being put together.
-pub(super) struct Call<'a> {
+/// A call of a script whose keys are being named. They come before its arguments.
+pub(super) struct Keys<'a> {
     script: &'a Script,
-    keys: usize,
-    /// The keys, and then the arguments.
-    words: Cmd,
+    names: Vec<String>,
 }
 
-impl Call<'_> {
-    /// Adds a key. Keys come before arguments.
+impl<'a> Keys<'a> {
+    /// Adds a key.
     #[must_use]
     pub(super) fn key(mut self, name: String) -> Self {
-        debug_assert_eq!(self.words.args_iter().len(), self.keys, "keys come first");
-        self.keys += 1;
-        self.words.arg(name);
+        self.names.push(name);
         self
     }
 
     #[must_use]
+    pub(super) fn arg(self, arg: impl AsRef<[u8]>) -> Call<'a> {
+        self.done().arg(arg)
+    }
+
+    #[must_use]
+    pub(super) fn number(self, number: u64) -> Call<'a> {
+        self.done().number(number)
+    }
+
+    /// Goes on to the arguments.
+    #[must_use]
+    pub(super) fn done(self) -> Call<'a> {
+        let Self { script, names } = self;
+        let mut command = Cmd::with_capacity(names.len() + 6, 256);
+        command.arg(EVALSHA).arg(&script.sha).arg(names.len());
+        for name in names {
+            command.arg(name);
+        }
+        Call { script, command }
+    }
+}
+
+const EVALSHA: &str = "EVALSHA";
+
+/// How many words come before the first key: the command, the script, and how many keys there are.
+const BEFORE_KEYS: usize = 3;
+
+/// A call of a script, being put together.
+pub(super) struct Call<'a> {
+    script: &'a Script,
+    command: Cmd,
+}
+
+impl Call<'_> {
+    #[must_use]
     pub(super) fn arg(mut self, arg: impl AsRef<[u8]>) -> Self {
-        self.words.arg(arg.as_ref());
+        self.command.arg(arg.as_ref());
         self
     }
 
     #[must_use]
     pub(super) fn number(mut self, number: u64) -> Self {
-        self.words.arg(number);
+        self.command.arg(number);
         self
     }
 
+    /// Every script has one.
     pub(super) fn first_key(&self) -> Option<&str> {
-        let name = self.words.args_iter().next().filter(|_| self.keys > 0)?;
+        let name = self.command.args_iter().nth(BEFORE_KEYS)?;
         std::str::from_utf8(bytes(name)).ok()
     }
 
     /// Runs what Redis has of it.
-    pub(super) fn by_sha(&self) -> Cmd {
-        self.command("EVALSHA", &self.script.sha)
+    pub(super) fn by_sha(&self) -> &Cmd {
+        &self.command
     }
 
     /// Brings the script along, for a Redis that has just started. It keeps it from then on.
     pub(super) fn in_full(&self) -> Cmd {
-        self.command("EVAL", &self.script.code)
-    }
-
-    fn command(&self, verb: &str, script: &str) -> Cmd {
-        let words = self.words.args_iter();
-        let length: usize = words.clone().map(bytes).map(<[u8]>::len).sum();
-        let mut command =
-            Cmd::with_capacity(words.len() + 3, length + verb.len() + script.len() + 20);
-        command.arg(verb).arg(script).arg(self.keys);
-        for word in words {
+        let mut command = redis::cmd("EVAL");
+        command.arg(&self.script.code);
+        for word in self.command.args_iter().skip(2) {
             command.arg(bytes(word));
         }
         command

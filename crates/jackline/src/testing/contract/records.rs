@@ -48,11 +48,11 @@ pub async fn admit_load_and_list_keep_every_field(store: Arc<dyn Store>) {
     let scene = Scene::new(store);
     let alice = owner("user-1001");
     let mut login = Login::new(&alice, key_of(&alice), scene.at(Duration::from_millis(2)));
-    login.record.meta.identity = Some(Identity {
+    login.record.meta.identity = Some(Arc::new(Identity {
         id: alice.clone(),
         name: "Алиса \"A\\'); -- \u{1F511}\u{0}\n".to_owned(),
         role: Role::new("on-call {admin}: %s"),
-    });
+    }));
     login.record.meta.created = scene.start;
     login.record.data = data(r#"{"cart":["a"],"n":0.1000}"#);
     login.record.clocks.version = 7;

@@ -1,5 +1,7 @@
 //! Records of Express as text: what we write, and what we make of what Express wrote.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -181,7 +183,7 @@ pub(super) fn read(line: &[u8], mapping: &ExpressMapping) -> Result<Record, Corr
             version: book.version,
         },
         meta: Meta {
-            identity,
+            identity: identity.map(Arc::new),
             created: book.meta.created,
             started: book.meta.started,
             authenticated: book.meta.authenticated,
