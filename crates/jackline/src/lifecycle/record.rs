@@ -164,7 +164,7 @@ pub struct Meta {
     pub awaits: Option<AwaitedLogin>,
     /// The dead session whose cookie its browser presented when it was begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stands_in_for: Option<SessionKey>,
+    pub stands_in_for: Option<Box<SessionKey>>,
     /// This is no session but a [signpost](Record::signpost) to one: in this bucket, under the same digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lies_in: Option<Bucket>,
@@ -249,7 +249,7 @@ impl Record {
     /// The same, begun in the place of a session that is dead.
     #[must_use]
     pub fn standing_in_for(mut self, dead: SessionKey) -> Self {
-        self.meta.stands_in_for = Some(dead);
+        self.meta.stands_in_for = Some(Box::new(dead));
         self
     }
 

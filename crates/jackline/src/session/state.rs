@@ -51,7 +51,7 @@ pub(super) struct CameWith {
     pub(super) key: SessionKey,
     pub(super) identity: Option<Arc<Identity>>,
     /// The dead session in whose place it was begun.
-    pub(super) stands_in_for: Option<SessionKey>,
+    pub(super) stands_in_for: Option<Box<SessionKey>>,
     pub(super) created: UnixMs,
 }
 
@@ -155,7 +155,7 @@ impl State {
         self.came_with = Some(CameWith {
             key,
             identity: record.meta.identity.clone(),
-            stands_in_for: record.meta.stands_in_for,
+            stands_in_for: record.meta.stands_in_for.clone(),
             created: record.meta.created,
         });
         self.record = record;

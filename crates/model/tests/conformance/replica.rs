@@ -305,15 +305,16 @@ impl Replica {
             stands_in_for: record
                 .meta
                 .stands_in_for
+                .as_deref()
                 // Nobody looks at it after so long.
                 .filter(|_| self.now.since(record.meta.created) < REPLACED_KEPT)
-                .and_then(|dead| self.models(vec![dead]).iter().next()),
+                .and_then(|dead| self.models(vec![*dead]).iter().next()),
         }
     }
 
     fn visitor(&self, data: model::Data, dead: Option<SessionKey>) -> Record {
         let mut record = Record::visitor(&self.policy, Origin::default(), self.now);
-        record.meta.stands_in_for = dead;
+        record.meta.stands_in_for = dead.map(Box::new);
         record.data = json(data);
         record
     }

@@ -41,7 +41,7 @@ pub(super) struct BookMeta {
     origin: Origin,
     step_up_due: bool,
     awaits: Option<AwaitedLogin>,
-    stands_in_for: Option<SessionKey>,
+    stands_in_for: Option<Box<SessionKey>>,
 }
 
 impl BookMeta {
@@ -53,7 +53,7 @@ impl BookMeta {
             origin: meta.origin,
             step_up_due: meta.step_up_due,
             awaits: meta.awaits.clone(),
-            stands_in_for: meta.stands_in_for,
+            stands_in_for: meta.stands_in_for.clone(),
         }
     }
 }
