@@ -37,7 +37,25 @@ pub struct Delta {
     ops: IndexMap<String, Op>,
     meta: Option<Meta>,
     version: Option<u64>,
+    base: Option<Base>,
     max_data_bytes: usize,
+}
+
+/// What a record held at a version.
+#[derive(Clone, Debug)]
+struct Base {
+    version: u64,
+    data: Data,
+}
+
+/// What a delta comes to, if the record is still at this version.
+#[cfg(feature = "redis")]
+#[derive(Debug)]
+pub(crate) struct Foreseen {
+    pub(crate) version: u64,
+    /// The data, as JSON text.
+    pub(crate) data: String,
+    pub(crate) counters: Vec<i64>,
 }
 
 impl Default for Delta {
@@ -58,6 +76,7 @@ impl Delta {
             ops: IndexMap::new(),
             meta: None,
             version: None,
+            base: None,
             max_data_bytes,
         }
     }
@@ -108,6 +127,31 @@ impl Delta {
     /// a store that encrypts.
     pub fn only_for_version(&mut self, version: u64) {
         self.version = Some(version);
+    }
+
+    /// Says what the record held at a version, as whoever makes the delta has loaded it. It changes nothing of what the delta does: if
+    /// the record is at another version by then, that is what the delta is applied to. But a store to which the operations are dear
+    /// may take what they come to, computed here, if the record is still at that version.
+    pub fn based_on(&mut self, version: u64, data: Data) {
+        self.base = Some(Base { version, data });
+    }
+
+    /// What it comes to, as far as that is known beforehand; `None` if nothing is, or the delta cannot be applied.
+    #[cfg(feature = "redis")]
+    pub(crate) fn foreseen(&self) -> Option<Foreseen> {
+        let Base { version, mut data } = self.base.clone()?;
+        let counters = self.apply(&mut data).ok()?.counters;
+        Some(Foreseen {
+            version,
+            data: data.to_json(),
+            counters,
+        })
+    }
+
+    /// Whether what was said of this version was wrong.
+    pub(crate) fn misremembers(&self, version: u64, data: &Data) -> bool {
+        let base = self.base.as_ref().filter(|base| base.version == version);
+        base.is_some_and(|base| base.data != *data)
     }
 
     /// Whether nothing changes.

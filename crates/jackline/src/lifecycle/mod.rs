@@ -12,6 +12,8 @@ mod time;
 
 pub use data::{Data, MAX_COUNTER};
 pub use decide::{Decision, EndReason, decide, step_up_is_fresh};
+#[cfg(feature = "redis")]
+pub(crate) use delta::Foreseen;
 pub(crate) use delta::integer;
 pub use delta::{Applied, Delta, DeltaError, Op};
 pub use policy::{

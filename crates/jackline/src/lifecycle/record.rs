@@ -287,6 +287,10 @@ impl Record {
     /// If the delta cannot be applied, or was made for another version; then nothing has changed.
     pub fn commit(&mut self, delta: &Delta, now: UnixMs) -> Result<Vec<i64>, DeltaError> {
         delta.check_version(Some(self.clocks.version))?;
+        debug_assert!(
+            !delta.misremembers(self.clocks.version, &self.data),
+            "what a delta is said to be based on is what was loaded"
+        );
         let applied = delta.apply(&mut self.data)?;
         if let Some(meta) = delta.meta() {
             self.meta = meta.clone();

@@ -225,7 +225,7 @@ impl Shared {
             Some(Staged::Rotate { new, step_up }) => {
                 self.write_rotation(&state, new, step_up, outcome).await
             }
-            None if state.came_with.is_some() => self.write_changes(&state, outcome).await,
+            None if state.came_with.is_some() => self.write_changes(&mut state, outcome).await,
             None if state.wanted => self.write_new(state, outcome).await,
             None => Ok(()),
         }
@@ -430,19 +430,21 @@ impl Shared {
 
     async fn write_changes(
         &self,
-        state: &State,
+        state: &mut State,
         outcome: &mut Outcome,
     ) -> Result<(), SessionError> {
+        let (loaded, delta) = (state.loaded.take(), std::mem::take(&mut state.delta));
         let (Some(came_with), Some(token)) = (&state.came_with, &state.token) else {
             return Ok(());
         };
-        let renew = if state.delta.is_empty() {
+        let renew = if delta.is_empty() {
             (state.renewed || self.resigns()) && self.may_renew(&came_with.key, state).await
         } else {
-            match self.commit(&came_with.key, &state.delta).await {
+            let changes_data = delta.changes_data();
+            match self.commit(&came_with.key, delta, loaded).await {
                 Ok(_) => true,
                 // The application changed nothing, so nothing of it is lost: what it read was true when it was read.
-                Err(SessionError::Ended) if !state.delta.changes_data() => false,
+                Err(SessionError::Ended) if !changes_data => false,
                 Err(error) => return Err(error),
             }
         };

@@ -38,7 +38,7 @@ pub(crate) use presented::Cookies;
 use crate::csrf::CsrfToken;
 use crate::events::{EventKind, Hooks, SecurityEvent};
 use crate::lifecycle::{
-    Decision, Delta, EndReason, Identity, Meta, OwnerId, Record, Role, UnixMs, decide,
+    Data, Decision, Delta, EndReason, Identity, Meta, OwnerId, Record, Role, UnixMs, decide,
     step_up_is_fresh,
 };
 use crate::origin::Origin;
@@ -298,7 +298,8 @@ impl Session {
         };
         let mut delta = self.0.context.new_delta();
         delta.increment(name, by);
-        let counters = self.0.commit(&key, &delta).await?;
+        let loaded = self.0.lock().loaded.take();
+        let counters = self.0.commit(&key, delta, loaded).await?;
         let sum = counters.last().copied().ok_or(SessionError::Unavailable)?;
         let mut state = self.0.lock();
         state.record.data.set(name, crate::lifecycle::integer(sum));
@@ -556,10 +557,19 @@ impl Shared {
         }
     }
 
-    async fn commit(&self, key: &SessionKey, delta: &Delta) -> Result<Vec<i64>, SessionError> {
+    /// Writes a delta of this request's session, of which `loaded` was loaded and nothing written since.
+    async fn commit(
+        &self,
+        key: &SessionKey,
+        mut delta: Delta,
+        loaded: Option<(u64, Data)>,
+    ) -> Result<Vec<i64>, SessionError> {
+        if let Some((version, data)) = loaded {
+            delta.based_on(version, data);
+        }
         let now = self.context.clock.now();
         let endings = self.context.store.endings();
-        match self.context.store.commit(key, delta, now).await? {
+        match self.context.store.commit(key, &delta, now).await? {
             Committed::Applied { counters } => {
                 let mut state = self.lock();
                 state.sighting = self.sighting(endings);

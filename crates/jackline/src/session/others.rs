@@ -145,7 +145,9 @@ impl Session {
             state.stored_key()
         };
         if let Some(key) = key {
-            self.0.commit(&key, &self.0.context.new_delta()).await?;
+            let loaded = self.0.lock().loaded.take();
+            let nothing = self.0.context.new_delta();
+            self.0.commit(&key, nothing, loaded).await?;
         }
         Ok(())
     }

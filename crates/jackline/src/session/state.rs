@@ -70,6 +70,8 @@ pub(super) struct State {
     pub(super) token: Option<SessionToken>,
     /// The stored session that the request came with. Unless a login is staged, `record` is that session.
     pub(super) came_with: Option<CameWith>,
+    /// The version and the data of the stored record as they were loaded, until this request has written.
+    pub(super) loaded: Option<(u64, Data)>,
     /// What this request changes of the stored record, or of its data on the way to the session that a login begins. Empty while
     /// `record` is written whole.
     pub(super) delta: Delta,
@@ -104,6 +106,7 @@ impl State {
             record: Record::blank(),
             token: None,
             came_with: None,
+            loaded: None,
             delta: Delta::default(),
             wanted: false,
             staged: None,
@@ -158,6 +161,7 @@ impl State {
             stands_in_for: record.meta.stands_in_for.clone(),
             created: record.meta.created,
         });
+        self.loaded = Some((record.clocks.version, record.data.clone()));
         self.record = record;
         self.token = Some(token);
         self.renewed = renewed;

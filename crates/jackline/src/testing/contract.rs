@@ -121,6 +121,7 @@ macro_rules! store_contract {
                 concurrent_sets_of_different_members_all_survive,
                 concurrent_removals_are_removals,
                 arbitrary_deltas_do_what_delta_apply_does,
+                a_delta_is_applied_to_what_is_there_whatever_it_is_based_on,
             }
             counters {
                 increments_are_exact_from_absent_and_below_zero,

@@ -1,5 +1,6 @@
--- KEYS: session · ARGV: now, delta…
-local line = redis.call('GET', KEYS[1])
+-- KEYS: session · ARGV: now, version, data, delta…
+--
+-- Goes on behind commit_foreseen.lua, with the line that is there.
 if not line then
   return { 'gone' }
 end
@@ -11,7 +12,7 @@ end
 if now >= idle_deadline(record) then
   return { 'gone' }
 end
-local after, keep, answer = apply(line, record, now, 2)
+local after, keep, answer = apply(line, record, now, 4)
 if not after then
   return { keep }
 end

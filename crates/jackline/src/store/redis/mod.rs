@@ -58,7 +58,7 @@ use super::{
     Admission, Admitted, Committed, Cursor, Durability, Ended, Epoch, Listed, Loaded, Page, Store,
     StoreError, StoreFuture, Trace,
 };
-use crate::lifecycle::{Delta, OwnerId, Record, SessionCap, UnixMs};
+use crate::lifecycle::{Delta, Foreseen, OwnerId, Record, SessionCap, UnixMs};
 use crate::token::{Bucket, SessionKey};
 
 pub use self::open::{RedisOpenError, RedisOptions};
@@ -235,8 +235,21 @@ impl RedisStore {
         delta: &Delta,
         now: UnixMs,
     ) -> Result<Committed, StoreError> {
-        let call = commit_call(&self.scripts, &self.names, key, delta, now);
-        self.run(call).await?.committed()
+        let foreseen = foreseen(delta);
+        let call = commit_call(
+            &self.scripts,
+            &self.names,
+            key,
+            delta,
+            foreseen.as_ref(),
+            now,
+        );
+        match (self.servers.ask(&Question::Script(call)).await?, foreseen) {
+            (Value::BulkString(word), Some(Foreseen { counters, .. })) if word == b"foreseen" => {
+                Ok(Committed::Applied { counters })
+            }
+            (answer, _) => Answer::read(answer)?.committed(),
+        }
     }
 
     async fn rotate(
@@ -568,15 +581,30 @@ impl Store for RedisStore {
     }
 }
 
+/// The most that is sent both ways, as what it comes to and as what to do.
+const MOST_FORESEEN_BYTES: usize = 4096;
+
+/// What a delta comes to, if that is known, short, and all that is asked.
+fn foreseen(delta: &Delta) -> Option<Foreseen> {
+    let foreseen = delta.foreseen().filter(|_| delta.version().is_none())?;
+    (foreseen.data.len() <= MOST_FORESEEN_BYTES).then_some(foreseen)
+}
+
 fn commit_call<'a>(
     scripts: &'a Scripts,
     names: &Names,
     key: &SessionKey,
     delta: &Delta,
+    foreseen: Option<&Foreseen>,
     now: UnixMs,
 ) -> Call<'a> {
     let call = scripts.commit.call().key(names.session(key));
-    with_delta(call.number(now.as_millis()), delta)
+    let call = call.number(now.as_millis());
+    let call = match foreseen {
+        Some(Foreseen { version, data, .. }) => call.arg(format!("{version:012}")).arg(data),
+        None => call.arg("").arg(""),
+    };
+    with_delta(call, delta)
 }
 
 /// What Redis is sent to commit a delta, under the usual prefix.
@@ -585,7 +613,7 @@ pub(crate) fn commit_command(key: &SessionKey, delta: &Delta, now: UnixMs) -> Ve
     static SCRIPTS: std::sync::LazyLock<Scripts> = std::sync::LazyLock::new(Scripts::new);
     static NAMES: std::sync::LazyLock<Names> =
         std::sync::LazyLock::new(|| Names::new("sess:").expect("a prefix"));
-    commit_call(&SCRIPTS, &NAMES, key, delta, now)
+    commit_call(&SCRIPTS, &NAMES, key, delta, None, now)
         .by_sha()
         .get_packed_command()
 }

@@ -155,7 +155,13 @@ impl Scripts {
         Self {
             create: script!("record.lua", "index.lua", "create.lua"),
             load: script!("load_live.lua", "record.lua", "trace.lua", "load.lua"),
-            commit: script!("record.lua", "splice.lua", "apply.lua", "commit.lua"),
+            commit: script!(
+                "commit_foreseen.lua",
+                "record.lua",
+                "splice.lua",
+                "apply.lua",
+                "commit.lua"
+            ),
             rotate: script!(
                 "record.lua",
                 "splice.lua",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::scene::{Scene, increment, race, raw, set};
+use super::scene::{Scene, counters, increment, race, raw, set};
 use crate::lifecycle::{DeltaError, MAX_COUNTER};
 use crate::store::{Committed, Store, StoreError};
 
@@ -170,10 +170,4 @@ pub async fn concurrent_increments_count_exactly_and_answer_distinct_sums(store:
     let distinct: BTreeSet<_> = sums.into_iter().collect();
     assert!(distinct.into_iter().eq(1..=64), "sums were given twice");
     assert_eq!(scene.data(&key).await, r#"{"hits":64}"#);
-}
-
-fn counters(sums: &[i64]) -> Committed {
-    Committed::Applied {
-        counters: sums.to_vec(),
-    }
 }

@@ -400,6 +400,13 @@ pub(super) fn increment(name: &str, by: i64) -> Delta {
     delta
 }
 
+/// Applied, with these counters.
+pub(super) fn counters(sums: &[i64]) -> Committed {
+    Committed::Applied {
+        counters: sums.to_vec(),
+    }
+}
+
 /// Applied, without counters.
 pub(super) fn applied() -> Committed {
     Committed::Applied {

@@ -2,10 +2,11 @@
 //! [`Delta::apply`](crate::lifecycle::Delta::apply) does; concurrent deltas lose nothing of each other's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::scene::{Scene, applied, data, race, raw, remove, set};
+use super::scene::{Scene, applied, counters, data, increment, race, raw, remove, set};
 use crate::lifecycle::{Data, Delta, DeltaError};
-use crate::store::{Store, StoreError};
+use crate::store::{Committed, Store, StoreError};
 
 /// Setting a known member keeps its place; a new member goes last.
 // Proves: J3
@@ -116,13 +117,9 @@ pub async fn names_may_be_any_text(store: Arc<dyn Store>) {
     for key in [created, set_here] {
         assert_members(&scene.live(&key, scene.start).await.data, &members);
         for name in names() {
-            let counted = scene.commit(&key, &super::scene::increment(name, 1)).await;
+            let counted = scene.commit(&key, &increment(name, 1)).await;
             let counters = vec![2];
-            assert_eq!(
-                counted,
-                crate::store::Committed::Applied { counters },
-                "{name:?}"
-            );
+            assert_eq!(counted, Committed::Applied { counters }, "{name:?}");
         }
         for name in names().iter().rev() {
             assert_eq!(scene.commit(&key, &remove(name)).await, applied());
@@ -241,7 +238,7 @@ pub async fn arbitrary_deltas_do_what_delta_apply_does(store: Arc<dyn Store>) {
         let expected = delta.apply(&mut here);
         let there = scene.try_commit(&key, &delta).await;
         match (there, expected) {
-            (Ok(crate::store::Committed::Applied { counters }), Ok(expected)) => {
+            (Ok(Committed::Applied { counters }), Ok(expected)) => {
                 assert_eq!(counters, expected.counters, "counters of round {round}");
             }
             (Err(StoreError::Refused(refusal)), Err(expected)) => {
@@ -257,6 +254,80 @@ pub async fn arbitrary_deltas_do_what_delta_apply_does(store: Arc<dyn Store>) {
             "data after round {round}, {delta:?}"
         );
     }
+}
+
+/// What a delta is said to be based on changes nothing of what it does: neither if it is so, nor if others have written since.
+// Proves: J3
+pub async fn a_delta_is_applied_to_what_is_there_whatever_it_is_based_on(store: Arc<dyn Store>) {
+    let scene = Scene::new(store);
+    let key = scene.visit(r#"{"a":1,"n":5,"z":"\u00e9"}"#).await;
+    let first = scene.live(&key, scene.start).await;
+    let delta = |name: &str| {
+        let mut delta = set(name, "[0.10]");
+        delta.remove("a");
+        assert!(delta.increment("n", 1));
+        delta.based_on(first.clocks.version, first.data.clone());
+        delta
+    };
+    let mut meta = first.meta.clone();
+    meta.step_up_due = true;
+    let mut risky = delta("b");
+    risky.set_meta(meta);
+    let later = scene.at(Duration::from_secs(3));
+    let committed = scene.store.commit(&key, &risky, later).await;
+    assert_eq!(committed.expect("it can be applied"), counters(&[6]));
+    let mut expected = first.clone();
+    expected.commit(&risky, later).expect("it can be applied");
+    assert_eq!(scene.live(&key, later).await, expected);
+
+    // By now the record is at another version.
+    assert_eq!(scene.commit(&key, &delta("c")).await, counters(&[7]));
+    let data = r#"{"n":7,"z":"\u00e9","b":[0.10],"c":[0.10]}"#;
+    assert_eq!(scene.data(&key).await, data);
+
+    let now = scene.live(&key, scene.start).await;
+    let based = |mut delta: Delta| {
+        delta.based_on(now.clocks.version, now.data.clone());
+        delta
+    };
+    let mut for_another = based(set("d", "1"));
+    for_another.only_for_version(now.clocks.version + 1);
+    let outdated = scene.try_commit(&key, &for_another).await;
+    assert!(matches!(
+        outdated,
+        Err(StoreError::Refused(DeltaError::Outdated))
+    ));
+    let mut large = Delta::new(data.len());
+    large.set("d", raw("1"));
+    let too_large = scene.try_commit(&key, &based(large)).await;
+    assert!(matches!(
+        too_large,
+        Err(StoreError::Refused(DeltaError::TooLarge))
+    ));
+    let text = scene.try_commit(&key, &based(increment("z", 1))).await;
+    assert!(matches!(
+        text,
+        Err(StoreError::Refused(DeltaError::NotACounter))
+    ));
+    assert_eq!(scene.live(&key, scene.start).await, now);
+
+    // Of those who have all loaded the same nobody loses anything.
+    race((0..16).map(|number| {
+        let (scene, mut delta) = (scene.clone(), increment("n", 1));
+        delta.set(number.to_string(), raw("true"));
+        let delta = based(delta);
+        async move { scene.commit(&key, &delta).await }
+    }))
+    .await;
+    let after = scene.live(&key, scene.start).await;
+    assert_eq!(after.data.get::<i64>("n").expect("a number"), Some(7 + 16));
+    assert_eq!(after.data.len(), now.data.len() + 16);
+
+    let dead = after.clocks.idle_deadline();
+    let mut late = set("d", "1");
+    late.based_on(after.clocks.version, after.data.clone());
+    let gone = scene.store.commit(&key, &late, dead).await;
+    assert_eq!(gone.expect("an answer"), Committed::Gone);
 }
 
 fn arbitrary(dice: &mut Dice, names: &[&str], values: &[(String, String)]) -> Delta {
