@@ -1,6 +1,7 @@
 //! Makes connections: to a server that is known by its address, or to the one that sentinels name.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,9 @@ use redis::{
     RedisError, Value,
 };
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use super::announce::{Announcer, Listener};
@@ -199,10 +201,26 @@ async fn reach(server: &Server) -> Result<Pin<Box<dyn AsyncStream + Send + Sync>
 }
 
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
+    let stream = first_to_answer(lookup_host((host, port)).await?).await?;
     // Requests are small and somebody waits for each.
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// Calls all addresses of a host at once: at one of them there may be nobody to say so much as no.
+async fn first_to_answer(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<TcpStream> {
+    let mut calls = JoinSet::new();
+    for address in addresses {
+        calls.spawn(TcpStream::connect(address));
+    }
+    let mut refused = io::Error::from(io::ErrorKind::NotFound);
+    while let Some(Ok(answer)) = calls.join_next().await {
+        match answer {
+            Ok(stream) => return Ok(stream),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
 }
 
 async fn is_primary(dialed: &mut Dialed, at: &str) -> Result<bool, DialError> {
@@ -211,4 +229,31 @@ async fn is_primary(dialed: &mut Dialed, at: &str) -> Result<bool, DialError> {
         .await
         .map_err(|error| DialError::server(at, error))?;
     Ok(matches!(role.first(), Some(Value::BulkString(role)) if role == b"master"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    // Proves: J7
+    #[tokio::test]
+    async fn of_a_hosts_addresses_the_first_that_answers_counts() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there = listener.local_addr().unwrap();
+        let gone = {
+            let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            closed.local_addr().unwrap()
+        };
+        // Kept for documentation (RFC 5737): there is nobody, and often nobody says so.
+        let nobody = SocketAddr::from(([192, 0, 2, 1], 6379));
+        for addresses in [vec![there], vec![nobody, gone, there], vec![there, nobody]] {
+            let stream = first_to_answer(addresses).await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), there);
+        }
+        let refused = first_to_answer([gone]).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(first_to_answer([]).await.is_err());
+    }
 }
