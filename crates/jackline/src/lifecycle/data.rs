@@ -94,6 +94,14 @@ impl Data {
         self.len() == 0
     }
 
+    /// Fewer bytes than its JSON text has, found without writing it.
+    #[cfg(feature = "redis")]
+    pub(crate) fn at_least_bytes(&self) -> usize {
+        self.iter()
+            .map(|(name, value)| name.len() + value.get().len())
+            .sum()
+    }
+
     /// The map as JSON text.
     #[must_use]
     pub fn to_json(&self) -> String {

@@ -136,14 +136,19 @@ impl Delta {
         self.base = Some(Base { version, data });
     }
 
-    /// What it comes to, as far as that is known beforehand; `None` if nothing is, or the delta cannot be applied.
+    /// What it comes to, as far as that is known beforehand and is at most so many bytes of data; `None` if nothing is, or the delta
+    /// cannot be applied.
     #[cfg(feature = "redis")]
-    pub(crate) fn foreseen(&self) -> Option<Foreseen> {
-        let Base { version, mut data } = self.base.clone()?;
-        let counters = self.apply(&mut data).ok()?.counters;
-        Some(Foreseen {
-            version,
-            data: data.to_json(),
+    pub(crate) fn foreseen(&self, most_bytes: usize) -> Option<Foreseen> {
+        // What was long is not worked out only to be found long.
+        let base = self.base.as_ref()?;
+        if !self.clear && base.data.at_least_bytes() > most_bytes {
+            return None;
+        }
+        let Outcome { json, counters, .. } = self.work_out(&base.data).ok()?;
+        (json.len() <= most_bytes).then_some(Foreseen {
+            version: base.version,
+            data: json,
             counters,
         })
     }
@@ -213,6 +218,12 @@ impl Delta {
     /// If an increment meets something that is not an integer, would leave ±[`MAX_COUNTER`], or if the data grows past
     /// [`Delta::max_data_bytes`].
     pub fn apply(&self, data: &mut Data) -> Result<Applied, DeltaError> {
+        let Outcome { next, counters, .. } = self.work_out(data)?;
+        *data = next;
+        Ok(Applied { counters })
+    }
+
+    fn work_out(&self, data: &Data) -> Result<Outcome, DeltaError> {
         let mut next = if self.clear {
             Data::new()
         } else {
@@ -233,12 +244,28 @@ impl Delta {
                 }
             }
         }
-        if next.to_json().len() > self.max_data_bytes {
+        let json = next.to_json();
+        if json.len() > self.max_data_bytes {
             return Err(DeltaError::TooLarge);
         }
-        *data = next;
-        Ok(Applied { counters })
+        Ok(Outcome {
+            next,
+            json,
+            counters,
+        })
     }
+}
+
+/// What the operations of a delta come to.
+struct Outcome {
+    next: Data,
+    /// `next` as JSON text, which its limit is of.
+    #[cfg_attr(
+        not(feature = "redis"),
+        expect(dead_code, reason = "only Redis is sent it")
+    )]
+    json: String,
+    counters: Vec<i64>,
 }
 
 /// What applying a delta gave.
@@ -306,6 +333,39 @@ mod tests {
             assert!(delta.check_version(Some(version + 1)).is_err());
             assert!(delta.check_version(None).is_err());
         }
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn what_is_foreseen_is_what_applying_gives_and_short() {
+        let base = Data::from_json(r#"{"views":1,"theme":"dark"}"#).unwrap();
+        let mut delta = Delta::default();
+        delta.increment("views", 2);
+        assert!(delta.foreseen(100).is_none(), "nothing is known");
+        delta.based_on(7, base.clone());
+        let comes_to = r#"{"views":3,"theme":"dark"}"#;
+        let foreseen = delta.foreseen(comes_to.len()).expect("short enough");
+        assert_eq!((foreseen.version, &*foreseen.data), (7, comes_to));
+        assert_eq!(foreseen.counters, [3]);
+        assert!(delta.foreseen(comes_to.len() - 1).is_none(), "too long");
+
+        // What was long is not looked at, unless nothing of it is left.
+        let mut delta = Delta::default();
+        delta.based_on(7, base.clone());
+        delta.remove("theme");
+        assert!(delta.foreseen(16).is_none() && delta.foreseen(17).is_some());
+        delta.clear();
+        assert_eq!(delta.foreseen(2).expect("short enough").data, "{}");
+
+        let mut delta = Delta::new(comes_to.len() - 1);
+        delta.based_on(7, base);
+        delta.increment("views", 2);
+        assert!(
+            delta.foreseen(100).is_none(),
+            "more than a session may hold"
+        );
+        delta.increment("theme", 1);
+        assert!(delta.foreseen(100).is_none(), "no counter");
     }
 
     // Proves: J6

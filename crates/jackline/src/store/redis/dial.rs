@@ -184,15 +184,28 @@ pub(super) async fn connect(
     })
 }
 
-/// The way to a server, encrypted if it is to be.
-async fn reach(server: &Server) -> Result<Pin<Box<dyn AsyncStream + Send + Sync>>, RedisError> {
+/// The way to a server.
+type Stream = Pin<Box<dyn AsyncStream + Send + Sync>>;
+
+/// Goes to a server, encrypted if it is to be.
+async fn reach(server: &Server) -> Result<Stream, RedisError> {
     let unsupported = || io::Error::from(io::ErrorKind::Unsupported);
     match server.info.addr() {
-        ConnectionAddr::Tcp(host, port) => Ok(Box::pin(tcp(host, *port).await?)),
+        ConnectionAddr::Tcp(host, port) => {
+            let plain = async |address| Ok(Box::pin(tcp(address).await?) as Stream);
+            Ok(first_to_answer(lookup_host((host.as_str(), *port)).await?, plain).await?)
+        }
         ConnectionAddr::TcpTls { host, port, .. } => {
             let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-            let tls = server.tls.as_ref().ok_or_else(unsupported)?;
-            Ok(Box::pin(tls.connect(name, tcp(host, *port).await?).await?))
+            let tls = server.tls.clone().ok_or_else(unsupported)?;
+            let encrypted = move |address| {
+                let (name, tls) = (name.clone(), tls.clone());
+                async move {
+                    let stream = tls.connect(name, tcp(address).await?).await?;
+                    Ok(Box::pin(stream) as Stream)
+                }
+            };
+            Ok(first_to_answer(lookup_host((host.as_str(), *port)).await?, encrypted).await?)
         }
         #[cfg(unix)]
         ConnectionAddr::Unix(path) => Ok(Box::pin(tokio::net::UnixStream::connect(path).await?)),
@@ -200,19 +213,23 @@ async fn reach(server: &Server) -> Result<Pin<Box<dyn AsyncStream + Send + Sync>
     }
 }
 
-async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = first_to_answer(lookup_host((host, port)).await?).await?;
+async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
     // Requests are small and somebody waits for each.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// Calls all addresses of a host at once: at one of them there may be nobody to say so much as no.
-async fn first_to_answer(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<TcpStream> {
-    let mut calls = JoinSet::new();
-    for address in addresses {
-        calls.spawn(TcpStream::connect(address));
-    }
+/// Calls all addresses of a host at once: at one of them there may be nobody to say so much as no, or somebody else.
+async fn first_to_answer<T, F>(
+    addresses: impl IntoIterator<Item = SocketAddr>,
+    call: impl Fn(SocketAddr) -> F,
+) -> io::Result<T>
+where
+    T: Send + 'static,
+    F: Future<Output = io::Result<T>> + Send + 'static,
+{
+    let mut calls: JoinSet<_> = addresses.into_iter().map(call).collect();
     let mut refused = io::Error::from(io::ErrorKind::NotFound);
     while let Some(Ok(answer)) = calls.join_next().await {
         match answer {
@@ -249,11 +266,27 @@ mod tests {
         // Kept for documentation (RFC 5737): there is nobody, and often nobody says so.
         let nobody = SocketAddr::from(([192, 0, 2, 1], 6379));
         for addresses in [vec![there], vec![nobody, gone, there], vec![there, nobody]] {
-            let stream = first_to_answer(addresses).await.unwrap();
+            let stream = first_to_answer(addresses, tcp).await.unwrap();
             assert_eq!(stream.peer_addr().unwrap(), there);
         }
-        let refused = first_to_answer([gone]).await.unwrap_err();
+        let refused = first_to_answer([gone], tcp).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
-        assert!(first_to_answer([]).await.is_err());
+        assert!(first_to_answer([], tcp).await.is_err());
+    }
+
+    // Proves: J7
+    #[tokio::test]
+    async fn an_address_at_which_somebody_else_answers_does_not_keep_one_from_the_others() {
+        let [stranger, right] = [1, 2].map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
+        let greet = move |address| async move {
+            match address == right {
+                true => Ok("right"),
+                false => Err(io::Error::other("no certificate of this name")),
+            }
+        };
+        for addresses in [[stranger, right], [right, stranger]] {
+            assert_eq!(first_to_answer(addresses, greet).await.unwrap(), "right");
+        }
+        assert!(first_to_answer([stranger], greet).await.is_err());
     }
 }

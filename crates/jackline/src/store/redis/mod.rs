@@ -586,8 +586,10 @@ const MOST_FORESEEN_BYTES: usize = 4096;
 
 /// What a delta comes to, if that is known, short, and all that is asked.
 fn foreseen(delta: &Delta) -> Option<Foreseen> {
-    let foreseen = delta.foreseen().filter(|_| delta.version().is_none())?;
-    (foreseen.data.len() <= MOST_FORESEEN_BYTES).then_some(foreseen)
+    delta
+        .version()
+        .is_none()
+        .then(|| delta.foreseen(MOST_FORESEEN_BYTES))?
 }
 
 fn commit_call<'a>(
