@@ -1,6 +1,6 @@
 //! What the routes cost without a library, written by hand and no more careful than they must be: what Jackline is measured against.
 //!
-//! - `bench-floors bare`: axum alone. It reads no cookie, and answers the same to everybody.
+//! - `bench-floors bare`: axum alone. It is sent a cookie and does not read it, and answers the same to everybody.
 //! - `bench-floors redis URL`: the cookie's signature is checked, one `GETEX` through one shared connection reads the session and
 //!   renews it, its JSON is parsed. A view counted is one `SET` more.
 //! - `bench-floors near URL`: the same, read from a map in this process; a write goes to both.

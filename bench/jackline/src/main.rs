@@ -29,8 +29,10 @@ async fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let keys = Keyring::new(SigningKey::generate());
     let builder = match arguments[..] {
-        ["redis", url] => Engine::builder(redis(url, None).await?, keys),
-        ["redis", url, "each-time"] => renewing(Engine::builder(redis(url, None).await?, keys))?,
+        ["redis", url] => Engine::builder(redis(url, "jackline:", None).await?, keys),
+        ["redis", url, "each-time"] => {
+            renewing(Engine::builder(redis(url, "each-time:", None).await?, keys))?
+        }
         ["near", url] => Engine::builder(near(url).await?, keys),
         ["sqlite", file] => Engine::builder(SqliteStore::open(file)?, keys),
         ["memory"] => Engine::builder(MemoryStore::new(), keys),
@@ -56,12 +58,13 @@ async fn main() -> Result<()> {
 
 async fn near(url: &str) -> Result<NearCache> {
     let announcements = Announcements::new(NearOptions::new(64 << 20));
-    let store = redis(url, Some(&announcements)).await?;
+    let store = redis(url, "near:", Some(&announcements)).await?;
     Ok(NearCache::announced(Arc::new(store), &announcements))
 }
 
-async fn redis(url: &str, announce_to: Option<&Announcements>) -> Result<RedisStore> {
-    let mut options = RedisOptions::default().prefix("jackline:");
+/// Each way of using it has keys of its own: nobody is logged in with two of them.
+async fn redis(url: &str, prefix: &str, announce_to: Option<&Announcements>) -> Result<RedisStore> {
+    let mut options = RedisOptions::default().prefix(prefix);
     if let Some(announcements) = announce_to {
         options = options.announce_to(announcements);
     }

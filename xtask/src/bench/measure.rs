@@ -37,6 +37,8 @@ impl Plan {
 pub(crate) struct Results {
     pub(crate) redis_version: String,
     pub(crate) rows: Vec<Row>,
+    /// Whoever keeps sessions in Redis, and how many bytes one takes there that has just been logged in, with all that belongs to it.
+    pub(crate) bytes: Vec<(&'static Contender, f64)>,
     /// Of the time that was measured, the share in which others held the servers' core.
     pub(crate) others: f64,
 }
@@ -159,13 +161,20 @@ pub(crate) fn all(plan: &Plan, ready: Ready) -> Result<Results> {
     }
     std::fs::create_dir_all(&folder)?;
 
-    let (mut running, mut rows) = (Vec::new(), Vec::new());
+    let (mut running, mut rows, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
     for (contender, built) in ready {
         let file = folder.join(contender.name);
         let command = built.command(&redis.url(), &file.to_string_lossy());
-        let mut one = Running::start(contender, &command)
-            .and_then(|mut one| one.warm_up(plan).map(|()| one))
-            .with_context(|| format!("{} cannot be measured", contender.name))?;
+        let measured = || format!("{} cannot be measured", contender.name);
+        let before = redis.names()?;
+        let mut one = Running::start(contender, &command).with_context(measured)?;
+        let after = redis.names()?;
+        let new: Vec<_> = after.difference(&before).collect();
+        if !new.is_empty() {
+            let taken = redis.bytes(&new)?;
+            bytes.push((contender, taken as f64 / CONNECTIONS as f64));
+        }
+        one.warm_up(plan).with_context(measured)?;
         for route in Route::ALL {
             rows.push(Row {
                 contender,
@@ -197,6 +206,7 @@ pub(crate) fn all(plan: &Plan, ready: Ready) -> Result<Results> {
     std::fs::remove_dir_all(&folder)?;
     Ok(Results {
         redis_version,
+        bytes,
         others: others.as_secs_f64() / took.as_secs_f64(),
         rows,
     })

@@ -1,6 +1,6 @@
 //! A Redis of the benchmark's own, gone with it: on a free loopback port, saving nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -90,6 +90,27 @@ impl Redis {
         monitor.wait()?;
         worked?;
         Ok(sent)
+    }
+
+    /// The names of all keys.
+    pub(crate) fn names(&self) -> Result<BTreeSet<String>> {
+        let names = self.ask(&["--scan"])?;
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
+    /// How many bytes these keys and what lies under them take in memory, by `MEMORY USAGE`.
+    pub(crate) fn bytes(&self, names: &[&String]) -> Result<u64> {
+        const SUM: &str = "local sum = 0 \
+            for _, name in ipairs(KEYS) do sum = sum + redis.call('MEMORY', 'USAGE', name, 'SAMPLES', '0') end \
+            return sum";
+        let many = names.len().to_string();
+        let mut words = vec!["eval", SUM, &many];
+        words.extend(names.iter().map(|name| name.as_str()));
+        let answer = self.ask(&words)?;
+        let answer = answer.trim();
+        answer
+            .parse()
+            .with_context(|| format!("Redis answers with {answer}"))
     }
 
     fn ask(&self, words: &[&str]) -> Result<String> {

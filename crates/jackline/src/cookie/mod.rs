@@ -17,5 +17,5 @@ pub use keyring::{Keyring, SigningKey, WeakKey};
 pub use read::CookieForm;
 #[cfg(fuzzing)]
 pub use read::fuzz_read;
-pub(crate) use read::write;
+pub(crate) use read::{as_written, write};
 pub(crate) use session::SessionCookies;

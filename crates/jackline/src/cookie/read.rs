@@ -116,6 +116,20 @@ pub(crate) fn read<'a>(
     reading
 }
 
+/// The value of the one cookie called `name`, if it looks as [`write`] has it. Once it is verified, it is what would be written again.
+pub(crate) fn as_written<'a>(
+    headers: impl IntoIterator<Item = &'a HeaderValue>,
+    name: &str,
+) -> Option<&'a str> {
+    let mut values = values(headers, name);
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"%-_.!~*'()".contains(byte);
+    let looks_so = value.starts_with(b"s%3A") && value.iter().all(plain);
+    std::str::from_utf8(value).ok().filter(|_| looks_so)
+}
+
 /// Whether one of the keys signed the value of a cookie.
 pub(super) fn is_signed(value: &[u8], keys: &Keyring) -> bool {
     [CookieForm::Native, CookieForm::Express]

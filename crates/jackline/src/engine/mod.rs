@@ -42,7 +42,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 pub use builder::{CsrfDefence, EngineBuilder, Environment, Misconfigured, Mistake};
 
-use crate::cookie::{self, CookieSpec, Keyring};
+use crate::cookie::{CookieSpec, Keyring};
 use crate::csrf::{CsrfRejection, ExpectedOrigin};
 use crate::events::{EventKind, SecurityEvent};
 use crate::lifecycle::{OwnerId, Policy};
@@ -248,7 +248,7 @@ impl Engine {
             CookieChange::Keep => (None, None),
             CookieChange::Set(token, max_age) => {
                 let cookie = cookies.spec_for(Some(&token));
-                let value = cookie::write(&token, &self.0.context.keys);
+                let value = session.shared().cookie_value(&token);
                 // If the session leaves Express's cookie for ours, that one goes.
                 let left = Some(presented()).filter(|presented| *presented != cookie);
                 (

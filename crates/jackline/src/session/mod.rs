@@ -17,6 +17,7 @@ mod others;
 mod presented;
 mod state;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -538,6 +539,11 @@ impl Shared {
     /// What the request's cookies came to.
     fn presented(&self) -> &Presented {
         self.cookies.read(&self.context, &self.request)
+    }
+
+    /// The value of the cookie that brings `token`.
+    pub(crate) fn cookie_value(&self, token: &SessionToken) -> Cow<'_, str> {
+        self.cookies.value_for(token, &self.context, &self.request)
     }
 
     fn lock(&self) -> Locked<'_> {

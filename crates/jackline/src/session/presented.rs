@@ -1,13 +1,14 @@
 //! What a request's cookies come to. They are read when somebody first asks: most requests are over before anybody does, and a
 //! signature that nobody wants to know of is not checked.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use super::{Context, RequestInfo};
-use crate::cookie::KeyAge;
+use crate::cookie::{self, KeyAge};
 use crate::events::EventKind;
 use crate::token::SessionToken;
 
@@ -66,6 +67,26 @@ impl Cookies {
                 },
             }
         })
+    }
+
+    /// The value that brings `token`: as it came, if it came in one that the newest key has signed, so that it need not be signed again.
+    pub(super) fn value_for<'a>(
+        &'a self,
+        token: &SessionToken,
+        context: &Context,
+        request: &RequestInfo,
+    ) -> Cow<'a, str> {
+        let same = match self.read(context, request) {
+            Presented::Token {
+                token: presented,
+                resign: false,
+            } => presented == token && !token.is_express(),
+            _ => false,
+        };
+        let as_it_came = same
+            .then(|| cookie::as_written(&self.sent, context.cookies.spec.name()))
+            .flatten();
+        as_it_came.map_or_else(|| cookie::write(token, &context.keys).into(), Cow::from)
     }
 }
 

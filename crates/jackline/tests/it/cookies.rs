@@ -278,6 +278,35 @@ async fn logout_removes_record_and_cookie_and_a_replay_opens_nothing() {
     }
 }
 
+// Proves: T4.3, J10
+#[tokio::test]
+async fn however_a_cookie_came_it_goes_out_again_as_it_was_first_written() {
+    let site = Site::new();
+    let mut alice = site.logged_in("alice").await;
+    let value = alice.cookie().unwrap();
+    let escaped = value.replacen("s%3A", "%73%3a", 1);
+    assert_ne!(escaped, value);
+    for came in [
+        vec![format!("sid={value}")],
+        vec![format!("a=b; sid ={value} ;c=d")],
+        vec![format!("sid=\"{value}\"")],
+        vec![format!("sid={escaped}")],
+        vec![format!("sid={}", value.replacen("%3A", ":", 1))],
+        vec!["sid=s%3Aforged.forged".to_owned(), format!("sid={value}")],
+        vec![format!("sid={value}; sid={value}")],
+    ] {
+        site.clock.advance(STEP);
+        let answer = with_cookies(&mut alice, "/me", &came).await;
+        assert_eq!(answer.status, 200, "{came:?}");
+        let sent = answer.set_cookies();
+        assert_eq!(sent.len(), 1, "{came:?}");
+        assert!(
+            sent[0].starts_with(&format!("sid={value}; ")),
+            "{came:?}: {sent:?}"
+        );
+    }
+}
+
 // Proves: S62, S59
 #[tokio::test]
 async fn caches_are_told_what_is_whose() {
