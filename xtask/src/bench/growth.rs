@@ -118,8 +118,8 @@ fn write(stores: &[(&str, Figures, Figures)]) -> String {
         let _ = write!(
             page,
             "\nThe session is one that was logged in, with one member of data; its owner's index counts as well, and so does every index \
-             of a\ntable. In Redis, express-session with connect-redis takes {peer:.0} bytes for the same, and has no index of who is \
-             logged in.\nRedis lets sessions run out by itself. The others are reclaimed by the server, {} every {} seconds.\n",
+             of a\ntable. In Redis it is the growth of `used_memory`, hash tables and allocator included, by which express-session with \
+             connect-redis\ntakes {peer:.0} bytes for the same, and has no index of who is logged in.\nRedis lets sessions run out by itself. The others are reclaimed by the server, {} every {} seconds.\n",
             RECLAIMED.0, RECLAIMED.1
         );
     }
