@@ -173,6 +173,15 @@ impl AgentFamily {
         browser || platform
     }
 
+    /// Reads what [`Display`](fmt::Display) writes. Names which this version does not know become `Unrecognised`.
+    pub(crate) fn from_stored(text: &str) -> Self {
+        let (browser, platform) = text.split_once('/').unwrap_or((text, ""));
+        Self {
+            browser: Browser::from_stored(browser),
+            platform: Platform::from_stored(platform),
+        }
+    }
+
     const fn unrecognised() -> Self {
         Self {
             browser: Browser::Unrecognised,
@@ -193,16 +202,9 @@ impl Serialize for AgentFamily {
     }
 }
 
-/// Total on strings: names which this version does not know become `Unrecognised`.
 impl<'de> Deserialize<'de> for AgentFamily {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Text(|text: &str| {
-            let (browser, platform) = text.split_once('/').unwrap_or((text, ""));
-            Self {
-                browser: Browser::from_stored(browser),
-                platform: Platform::from_stored(platform),
-            }
-        }))
+        deserializer.deserialize_str(Text(Self::from_stored))
     }
 }
 

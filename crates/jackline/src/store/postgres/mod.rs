@@ -182,7 +182,7 @@ impl PostgresStore {
     ) -> Result<Committed, StoreError> {
         let (key, new) = (key_bytes(key), key_bytes(new));
         let (now, until) = (row::millis(now), row::millis(Trace::Replaced.until(now)));
-        let meta = delta.meta().map(super::codec::encode_meta);
+        let meta = delta.meta().map(super::codec::meta::encode);
         let changes = Changes::of(delta);
         let mut params: Vec<&(dyn ToSql + Sync)> = vec![&key, &new, &now, &until, &meta];
         params.extend(changes.params());

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql};
 
 use crate::lifecycle::{Data, Delta, Op, OwnerId, Record, UnixMs};
-use crate::store::codec::{clocks, decode, encode_meta};
+use crate::store::codec::{clocks, decode, meta};
 use crate::store::{CorruptRecord, StoreError};
 use crate::token::SessionKey;
 
@@ -32,7 +32,7 @@ impl<'a> Columns<'a> {
             idle: millis(UnixMs::default().after(record.clocks.idle)),
             ends: millis(record.clocks.ends),
             version: integer(record.clocks.version),
-            meta: encode_meta(&record.meta),
+            meta: meta::encode(&record.meta),
             members: Members::of(&record.data),
         }
     }

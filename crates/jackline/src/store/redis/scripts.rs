@@ -8,7 +8,7 @@
 use redis::{Arg, Cmd};
 
 use crate::lifecycle::{Delta, MAX_COUNTER, Op};
-use crate::store::codec::encode_meta;
+use crate::store::codec::meta;
 
 /// A script and the SHA-1 that Redis knows it by.
 #[derive(Debug)]
@@ -190,7 +190,7 @@ impl Scripts {
 
 /// Adds what `apply` of `apply.lua` reads.
 pub(super) fn with_delta<'a>(call: Call<'a>, delta: &Delta) -> Call<'a> {
-    let meta = delta.meta().map(encode_meta);
+    let meta = delta.meta().map(meta::encode);
     with_data_part(call.arg(meta.unwrap_or_default()), delta)
 }
 

@@ -470,7 +470,6 @@ mod tests {
     #[test]
     fn sessions_of_a_file_from_before_they_had_places_are_found_and_reclaimed() {
         use crate::lifecycle::{Identity, OwnerId, Policy, Record, Role, UnixMs};
-        use crate::store::codec::encode_meta;
         use crate::store::{Loaded, Page};
         use crate::token::{Bucket, SessionToken};
 
@@ -493,7 +492,7 @@ mod tests {
         let deadline = i64::try_from(clocks.idle_deadline().as_millis()).unwrap();
         let numbers = [clocks.seen.as_millis(), 1_800_000, clocks.ends.as_millis()];
         let [seen, idle, ends] = numbers.map(u64::cast_signed);
-        let meta = encode_meta(&record.meta);
+        let meta = serde_json::to_string(&record.meta).unwrap();
         for n in 1..=3 {
             before
                 .execute(insert, (Key(key(n)), seen, idle, ends, deadline, &meta))

@@ -7,7 +7,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
 
 use crate::lifecycle::{Clocks, Data, Delta, OwnerId, Record, SessionCap, UnixMs};
-use crate::store::codec::{clocks, decode, encode_meta};
+use crate::store::codec::{clocks, decode, meta};
 use crate::store::{
     Admission, Admitted, Committed, CorruptRecord, Cursor, EPOCH_KEPT, Ended, Epoch, Listed,
     Loaded, Page, StoreError, Trace,
@@ -385,7 +385,7 @@ fn insert(db: &Connection, key: &SessionKey, record: &Record) -> Result<()> {
         record.clocks.version,
         record.clocks.idle_deadline().as_millis(),
         reclaim_after(&record.clocks),
-        encode_meta(&record.meta),
+        meta::encode(&record.meta),
         record.data.to_json(),
     ])?;
     Ok(())
@@ -402,7 +402,7 @@ fn update(db: &Connection, key: &SessionKey, record: &Record, before: &Clocks) -
         record.clocks.seen.as_millis(),
         record.clocks.version,
         record.clocks.idle_deadline().as_millis(),
-        encode_meta(&record.meta),
+        meta::encode(&record.meta),
         record.data.to_json(),
     ])?;
     put_off_reclaiming(db, key, before, &record.clocks)

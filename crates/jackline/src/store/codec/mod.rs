@@ -1,11 +1,14 @@
-//! Records as text, for stores that keep bytes: metadata and data are two JSON objects. Reading is strict about what
+//! Records as text, for stores that keep bytes: [metadata](meta), and the data as a JSON object. Reading is strict about what
 //! Jackline wrote and tolerant of what a later version may add.
+
+#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", fuzzing))]
+pub(crate) mod meta;
 
 #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", fuzzing))]
 use std::time::Duration;
 
 #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", fuzzing))]
-use crate::lifecycle::{Clocks, Data, Meta, Record, UnixMs};
+use crate::lifecycle::{Clocks, Data, Record, UnixMs};
 
 /// Stored bytes are not a record.
 #[derive(Debug, thiserror::Error)]
@@ -20,18 +23,10 @@ impl CorruptRecord {
     }
 }
 
-/// Metadata as JSON text.
-#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", fuzzing))]
-pub(crate) fn encode_meta(meta: &Meta) -> String {
-    serde_json::to_string(meta)
-        .expect("metadata consists of strings and numbers and always serialises")
-}
-
 /// Puts a record together from its parts.
 #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", fuzzing))]
 pub(crate) fn decode(clocks: Clocks, meta: &str, data: &str) -> Result<Record, CorruptRecord> {
-    let meta =
-        serde_json::from_str(meta).map_err(|_| CorruptRecord("the metadata is not readable"))?;
+    let meta = meta::decode(meta).ok_or(CorruptRecord("the metadata is not readable"))?;
     let data = match data {
         // Of those who are merely logged in, and not worth a parser.
         "{}" => Ok(Data::new()),
@@ -55,14 +50,14 @@ pub(crate) fn clocks(seen_ms: u64, idle_ms: u64, ends_ms: u64, version: u64) -> 
 /// A whole record as one line of bytes:
 ///
 /// ```text
-/// J1 <seen> <idle> <ends> <version> <meta length> <meta JSON><data JSON>
+/// J1 <seen> <idle> <ends> <version> <meta length> <meta><data JSON>
 /// ```
 ///
 /// The numbers are decimal and padded to a fixed width, so that a script inside a store can read and replace one without
 /// knowing the rest, and the length says where the data begins without a look at the metadata.
 #[cfg(any(feature = "redis", fuzzing))]
 pub(crate) mod line {
-    use super::{Clocks, CorruptRecord, Record, clocks, decode, encode_meta};
+    use super::{Clocks, CorruptRecord, Record, clocks, decode, meta};
 
     /// Writes a record.
     pub(crate) fn encode(record: &Record) -> Vec<u8> {
@@ -72,7 +67,7 @@ pub(crate) mod line {
             ends,
             version,
         } = record.clocks;
-        let meta = encode_meta(&record.meta);
+        let meta = meta::encode(&record.meta);
         format!(
             "J1 {:015} {:012} {:015} {:012} {:06} {meta}{}",
             seen.as_millis(),
