@@ -331,7 +331,11 @@ impl FromStr for CoarseNetwork {
     type Err = CoarseNetworkError;
 
     fn from_str(text: &str) -> Result<Self, CoarseNetworkError> {
-        let network: IpNet = text.parse().map_err(|_| CoarseNetworkError)?;
+        // In two parts, since every use of a session reads one, and the parser of whole networks allocates.
+        let (address, len) = text.split_once('/').ok_or(CoarseNetworkError)?;
+        let address = address.parse().map_err(|_| CoarseNetworkError)?;
+        let len = len.parse().map_err(|_| CoarseNetworkError)?;
+        let network = IpNet::new(address, len).map_err(|_| CoarseNetworkError)?;
         match network.prefix_len() >= prefix_len_of(&network.addr()) {
             true => Ok(Self::of(network.addr())),
             false => Err(CoarseNetworkError),

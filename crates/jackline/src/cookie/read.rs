@@ -144,13 +144,23 @@ pub(super) fn values<'a>(
 ) -> impl Iterator<Item = &'a [u8]> {
     headers
         .into_iter()
-        .flat_map(|header| header.as_bytes().split(|b| *b == b';'))
+        .flat_map(|header| pairs(header.as_bytes()))
         .filter_map(move |pair| {
             let pair = trim(pair);
             let value = pair.strip_prefix(name.as_bytes())?;
             // Blanks between the name and the equals sign belong to neither.
             trim(value).strip_prefix(b"=").map(trim)
         })
+}
+
+fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(header);
+    std::iter::from_fn(move || {
+        let bytes = rest?;
+        let end = memchr::memchr(b';', bytes);
+        rest = end.map(|end| &bytes[end + 1..]);
+        Some(&bytes[..end.unwrap_or(bytes.len())])
+    })
 }
 
 fn trim(mut bytes: &[u8]) -> &[u8] {

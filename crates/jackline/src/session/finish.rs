@@ -119,7 +119,7 @@ impl Shared {
 
     async fn write_unless_failed(&self, state: Box<State>, status: StatusCode) -> Outcome {
         let mut outcome = state.outcome();
-        if state.forget_cookie && self.may_forget(&state).await {
+        if state.forget_cookie && Box::pin(self.may_forget(&state)).await {
             outcome.cookie = CookieChange::Remove;
         }
         if status.is_server_error() {
@@ -144,7 +144,7 @@ impl Shared {
     fn presented_key(&self) -> Option<SessionKey> {
         match self.presented() {
             Presented::Token { token, .. } => {
-                Some(self.moved.get().copied().unwrap_or_else(|| token.key()))
+                Some(self.moved.get().map_or_else(|| token.key(), |key| **key))
             }
             Presented::Nothing | Presented::InsecureTransport => None,
         }
@@ -214,19 +214,20 @@ impl Shared {
         mut state: Box<State>,
         outcome: &mut Outcome,
     ) -> Result<(), SessionError> {
+        // Boxed but for changes, which are most of what is written: a future is as large as its largest part.
         match state.staged.take() {
-            Some(Staged::LogOut) => self.write_log_out(&state, outcome).await,
+            Some(Staged::LogOut) => Box::pin(self.write_log_out(&state, outcome)).await,
             Some(Staged::LogIn { epoch, carry }) => {
-                self.write_log_in(state, epoch, carry, outcome).await
+                Box::pin(self.write_log_in(state, epoch, carry, outcome)).await
             }
             Some(Staged::Await { new, afresh }) => {
-                self.write_await(state, new, afresh, outcome).await
+                Box::pin(self.write_await(state, new, afresh, outcome)).await
             }
             Some(Staged::Rotate { new, step_up }) => {
-                self.write_rotation(&state, new, step_up, outcome).await
+                Box::pin(self.write_rotation(&state, new, step_up, outcome)).await
             }
             None if state.came_with.is_some() => self.write_changes(&mut state, outcome).await,
-            None if state.wanted => self.write_new(state, outcome).await,
+            None if state.wanted => Box::pin(self.write_new(state, outcome)).await,
             None => Ok(()),
         }
     }
@@ -433,18 +434,18 @@ impl Shared {
         state: &mut State,
         outcome: &mut Outcome,
     ) -> Result<(), SessionError> {
-        let (loaded, delta) = (state.loaded.take(), std::mem::take(&mut state.delta));
+        let mut delta = std::mem::take(&mut state.delta);
+        state.base(&mut delta);
         let (Some(came_with), Some(token)) = (&state.came_with, &state.token) else {
             return Ok(());
         };
         let renew = if delta.is_empty() {
             (state.renewed || self.resigns()) && self.may_renew(&came_with.key, state).await
         } else {
-            let changes_data = delta.changes_data();
-            match self.commit(&came_with.key, delta, loaded).await {
+            match self.commit(&came_with.key, &delta).await {
                 Ok(_) => true,
                 // The application changed nothing, so nothing of it is lost: what it read was true when it was read.
-                Err(SessionError::Ended) if !changes_data => false,
+                Err(SessionError::Ended) if !delta.changes_data() => false,
                 Err(error) => return Err(error),
             }
         };

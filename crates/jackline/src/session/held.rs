@@ -4,7 +4,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::state::State;
+use super::state::{Phase, State};
 
 /// The place.
 #[derive(Default)]
@@ -30,6 +30,15 @@ impl Held {
             Place::Finished => *place = Place::Looked(Box::new(State::finished())),
         }
         Locked(place)
+    }
+
+    /// How far the request has got. Makes no view: what is made before the store is asked is kept while it is waited for.
+    pub(super) fn phase(&self) -> Phase {
+        match &*self.place() {
+            Place::Untouched => Phase::Unloaded,
+            Place::Looked(state) => state.phase,
+            Place::Finished => Phase::Finished,
+        }
     }
 
     /// Ends it, with the view if there is one that `is_over` says yes to. `None` if it says no; then nothing has changed.

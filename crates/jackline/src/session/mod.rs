@@ -39,7 +39,7 @@ pub(crate) use presented::Cookies;
 use crate::csrf::CsrfToken;
 use crate::events::{EventKind, Hooks, SecurityEvent};
 use crate::lifecycle::{
-    Data, Decision, Delta, EndReason, Identity, Meta, OwnerId, Record, Role, UnixMs, decide,
+    Decision, Delta, EndReason, Identity, Meta, OwnerId, Record, Role, UnixMs, decide,
     step_up_is_fresh,
 };
 use crate::origin::Origin;
@@ -74,7 +74,7 @@ pub(crate) struct Shared {
     pub(crate) request: RequestInfo,
     cookies: Cookies,
     /// Where the session lies, if that is not where its token says.
-    moved: OnceLock<SessionKey>,
+    moved: OnceLock<Box<SessionKey>>,
     /// When the request came.
     arrived: UnixMs,
     state: Held,
@@ -174,8 +174,7 @@ impl LazySession {
     ) -> Result<(Session, Option<Epoch>), SessionError> {
         let shared = &self.0;
         let _only_one = shared.loading.lock().await;
-        let phase = shared.lock().phase;
-        match phase {
+        match shared.state.phase() {
             Phase::Unloaded => match shared.look_up(owner, look).await {
                 Ok(epoch) => Ok((Session(Arc::clone(shared)), epoch)),
                 Err(error) => {
@@ -299,8 +298,8 @@ impl Session {
         };
         let mut delta = self.0.context.new_delta();
         delta.increment(name, by);
-        let loaded = self.0.lock().loaded.take();
-        let counters = self.0.commit(&key, delta, loaded).await?;
+        self.0.lock().base(&mut delta);
+        let counters = self.0.commit(&key, &delta).await?;
         let sum = counters.last().copied().ok_or(SessionError::Unavailable)?;
         let mut state = self.0.lock();
         state.record.data.set(name, crate::lifecycle::integer(sum));
@@ -563,19 +562,11 @@ impl Shared {
         }
     }
 
-    /// Writes a delta of this request's session, of which `loaded` was loaded and nothing written since.
-    async fn commit(
-        &self,
-        key: &SessionKey,
-        mut delta: Delta,
-        loaded: Option<(u64, Data)>,
-    ) -> Result<Vec<i64>, SessionError> {
-        if let Some((version, data)) = loaded {
-            delta.based_on(version, data);
-        }
+    /// Writes a [based](State::base) delta of this request's session.
+    async fn commit(&self, key: &SessionKey, delta: &Delta) -> Result<Vec<i64>, SessionError> {
         let now = self.context.clock.now();
         let endings = self.context.store.endings();
-        match self.context.store.commit(key, &delta, now).await? {
+        match self.context.store.commit(key, delta, now).await? {
             Committed::Applied { counters } => {
                 let mut state = self.lock();
                 state.sighting = self.sighting(endings);
@@ -620,36 +611,37 @@ impl Shared {
             Look::Use => context.policy.renewal_step(),
             Look::Quiet => NO_RENEWAL,
         };
-        let (loaded, epoch) = match login_of {
+        // What few loads come to is boxed, so that the future of all the others is small: it is moved about as part of a handler's.
+        let (mut loaded, epoch) = match login_of {
             None => (store.load(&key, step, now).await?, None),
             Some(owner) => {
-                let (loaded, epoch) = store.load_for_login(&key, step, owner, now).await?;
+                let both = Box::pin(store.load_for_login(&key, step, owner, now));
+                let (loaded, epoch) = both.await?;
                 (loaded, Some(epoch))
             }
         };
         // One more round trip, for sessions that were shared with Express and still come with its cookie.
-        let (key, loaded) = match self.signpost(&key, &loaded) {
-            None => (key, loaded),
-            Some(key) => (key, store.load(&key, step, now).await?),
-        };
+        let moved = self.signpost(&key, &loaded);
+        if let Some(moved) = moved {
+            loaded = Box::pin(store.load(moved, step, now)).await?;
+        }
         self.lock().sighting = self.sighting(endings);
-        self.take(token, key, loaded, look, now).await?;
+        let key = moved.unwrap_or(&key);
+        if let Some((record, reason)) = self.take(token, key, loaded, now) {
+            Box::pin(self.end_expired(key, &record, reason, look, now)).await?;
+        }
         Ok(epoch)
     }
 
-    /// Makes what the store said of the presented token this request's session.
-    async fn take(
+    /// Makes what the store said of the presented token this request's session; or says which session is over, and why.
+    fn take(
         &self,
         token: &SessionToken,
-        key: SessionKey,
+        key: &SessionKey,
         loaded: Loaded,
-        look: Look,
         now: UnixMs,
-    ) -> Result<(), SessionError> {
+    ) -> Option<(Box<Record>, EndReason)> {
         let context = &self.context;
-        // Made only if there is no session: to read where a request came from is work.
-        let visitor =
-            || Record::visitor(&context.policy, self.request.origin(), now).standing_in_for(key);
         let rejected = |reason| {
             self.event(EventKind::SessionRejected)
                 .session(key.handle())
@@ -659,8 +651,9 @@ impl Shared {
         let (record, renewed) = match loaded {
             Loaded::Absent | Loaded::Trace(Trace::StoodIn) => {
                 rejected("unknown");
-                self.lock().become_visitor(visitor(), context.new_delta());
-                return Ok(());
+                self.lock()
+                    .become_visitor(self.visitor_after(key, now), context.new_delta());
+                return None;
             }
             Loaded::Trace(trace) => {
                 rejected(match trace {
@@ -669,28 +662,14 @@ impl Shared {
                 });
                 let mut state = self.lock();
                 state.superseded = trace.supersedes();
-                state.become_visitor(visitor(), context.new_delta());
-                return Ok(());
+                state.become_visitor(self.visitor_after(key, now), context.new_delta());
+                return None;
             }
             Loaded::Expired(record) => (record, false),
             Loaded::Live { record, renewed } => (record, renewed),
         };
         match decide(&record.clocks, &record.meta, &context.policy, now) {
-            Decision::End(reason) => {
-                let ended = self.end_expired(&key, &record, reason, look).await?;
-                let mut state = self.lock();
-                if state.become_visitor(visitor(), context.new_delta()) {
-                    state.expired = Some(reason);
-                    state.expired_owner = record.owner().is_some();
-                    // If another request has ended it, that one's response says what becomes of the cookie (J10).
-                    state.forget_cookie = ended == Ended::Removed;
-                    state.superseded = match ended {
-                        Ended::Trace(trace) => trace.supersedes(),
-                        Ended::Removed | Ended::Absent => None,
-                    };
-                }
-                return Ok(());
-            }
+            Decision::End(reason) => return Some((record, reason)),
             Decision::Keep | Decision::Renew => {}
         }
         if renewed {
@@ -700,22 +679,32 @@ impl Shared {
                 .emit();
         }
         let mut state = self.lock();
-        if state.become_stored(token.clone(), key, *record, renewed, context.new_delta()) {
+        if state.become_stored(token.clone(), *key, *record, renewed, context.new_delta()) {
             if renewed {
                 state.record.clocks.seen = now;
             }
             self.check_binding(&mut state);
         }
-        Ok(())
+        None
+    }
+
+    /// A visitor's session in the place of one that is dead. Made only if there is no session: to read where a request came from is
+    /// work.
+    fn visitor_after(&self, dead: &SessionKey, now: UnixMs) -> Record {
+        Record::visitor(&self.context.policy, self.request.origin(), now).standing_in_for(*dead)
     }
 
     /// Where the session lies, if what was found is a signpost to it.
-    fn signpost(&self, key: &SessionKey, found: &Loaded) -> Option<SessionKey> {
+    fn signpost(&self, key: &SessionKey, found: &Loaded) -> Option<&SessionKey> {
         let (Loaded::Live { record, .. } | Loaded::Expired(record)) = found else {
             return None;
         };
         let bucket = record.meta.lies_in?;
-        Some(*self.moved.get_or_init(|| key.in_bucket(bucket)))
+        Some(
+            self.moved
+                .get_or_init(|| Box::new(key.in_bucket(bucket)))
+                .as_ref(),
+        )
     }
 
     /// Ends a session whose limits have run out. Of several requests that find it so, one ends it, and tells.
@@ -725,7 +714,8 @@ impl Shared {
         record: &Record,
         reason: EndReason,
         look: Look,
-    ) -> Result<Ended, SessionError> {
+        now: UnixMs,
+    ) -> Result<(), SessionError> {
         let (context, owner) = (&self.context, record.owner());
         let endings = context.store.endings();
         let ended = context
@@ -754,7 +744,18 @@ impl Shared {
                 .reason(reason.as_str())
                 .emit();
         }
-        Ok(ended)
+        let mut state = self.lock();
+        if state.become_visitor(self.visitor_after(key, now), context.new_delta()) {
+            state.expired = Some(reason);
+            state.expired_owner = owner.is_some();
+            // If another request has ended it, that one's response says what becomes of the cookie (J10).
+            state.forget_cookie = ended == Ended::Removed;
+            state.superseded = match ended {
+                Ended::Trace(trace) => trace.supersedes(),
+                Ended::Removed | Ended::Absent => None,
+            };
+        }
+        Ok(())
     }
 
     /// Loose binding (A4): a logged-in session that turns up with another browser family or in another network is at risk

@@ -145,9 +145,9 @@ impl Session {
             state.stored_key()
         };
         if let Some(key) = key {
-            let loaded = self.0.lock().loaded.take();
-            let nothing = self.0.context.new_delta();
-            self.0.commit(&key, nothing, loaded).await?;
+            let mut nothing = self.0.context.new_delta();
+            self.0.lock().base(&mut nothing);
+            self.0.commit(&key, &nothing).await?;
         }
         Ok(())
     }

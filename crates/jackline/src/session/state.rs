@@ -169,6 +169,13 @@ impl State {
         true
     }
 
+    /// Tells a delta that is about to be written what was loaded, if nothing has been written since.
+    pub(super) fn base(&mut self, delta: &mut Delta) {
+        if let Some((version, data)) = self.loaded.take() {
+            delta.based_on(version, data);
+        }
+    }
+
     /// The key under which `record` is stored.
     pub(super) fn stored_key(&self) -> Option<SessionKey> {
         match self.staged {

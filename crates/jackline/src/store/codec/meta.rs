@@ -7,8 +7,9 @@
 //! 1700000000000 1700000000000 - other/other - 0 0 0 {"step_up_due":true}
 //! ```
 //!
-//! Nobody's session has an owner of no bytes. Records that are older than this form have the whole of [`Meta`] as a JSON object,
-//! which is still read.
+//! In nobody's session the owner has no bytes. So it is where a name or a role holds control characters, which PostgreSQL does not take
+//! in every text: then the identity stands in the object. Records that are older than this form have the whole of [`Meta`] as a JSON
+//! object, which is still read.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -22,8 +23,11 @@ use crate::token::{Bucket, SessionKey};
 /// Writes metadata.
 pub(crate) fn encode(meta: &Meta) -> String {
     let (owner, name, role) = match meta.identity.as_deref() {
-        Some(Identity { id, name, role }) => (id.as_str(), name.as_str(), role.as_str()),
-        None => ("", "", ""),
+        Some(identity) if is_plain(identity) => {
+            let Identity { id, name, role } = identity;
+            (id.as_str(), name.as_str(), role.as_str())
+        }
+        _ => ("", "", ""),
     };
     let or_dash = |place: Option<String>| place.unwrap_or_else(|| "-".to_owned());
     format!(
@@ -57,7 +61,7 @@ pub(super) fn decode(text: &str) -> Option<Meta> {
         // Of a version that knows other networks, if it is not readable: it differs from nothing.
         network: places.next()?.parse().ok(),
     };
-    let identity = match (places.number()?, places.number()?, places.number()?) {
+    let plain = match (places.number()?, places.number()?, places.number()?) {
         (0, 0, 0) => None,
         (owner, name, role) => Some(Arc::new(Identity {
             id: OwnerId::new(places.bytes(owner)?).ok()?,
@@ -66,13 +70,14 @@ pub(super) fn decode(text: &str) -> Option<Meta> {
         })),
     };
     let Seldom {
+        identity,
         step_up_due,
         awaits,
         stands_in_for,
         lies_in,
     } = Seldom::decode(places.0)?;
     Some(Meta {
-        identity,
+        identity: plain.or(identity),
         created,
         started,
         authenticated,
@@ -82,6 +87,14 @@ pub(super) fn decode(text: &str) -> Option<Meta> {
         stands_in_for,
         lies_in,
     })
+}
+
+fn is_plain(identity: &Identity) -> bool {
+    let Identity { id: _, name, role } = identity;
+    !name
+        .chars()
+        .chain(role.as_str().chars())
+        .any(char::is_control)
 }
 
 /// What is left to read.
@@ -112,6 +125,8 @@ impl<'a> Places<'a> {
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Seldom {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<Arc<Identity>>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     step_up_due: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,7 +139,9 @@ struct Seldom {
 
 impl Seldom {
     fn of(meta: &Meta) -> Self {
+        let identity = meta.identity.as_ref();
         Self {
+            identity: identity.filter(|identity| !is_plain(identity)).cloned(),
             step_up_due: meta.step_up_due,
             awaits: meta.awaits.clone(),
             stands_in_for: meta.stands_in_for.clone(),
@@ -171,6 +188,18 @@ mod tests {
         }
     }
 
+    fn somebody_odd() -> Meta {
+        let identity = Identity {
+            id: OwnerId::new("user-1001").unwrap(),
+            name: "\0 Zoë \n".to_owned(),
+            role: Role::new("\t"),
+        };
+        Meta {
+            identity: Some(Arc::new(identity)),
+            ..somebody()
+        }
+    }
+
     fn nobody() -> Meta {
         let awaits = AwaitedLogin {
             owner: OwnerId::new("user-1001").unwrap(),
@@ -198,8 +227,10 @@ mod tests {
             encode(&somebody()),
             "1 20 300 firefox/linux 203.0.0.0/16 9 14 9 user-1001Zoë {\"x\":1} 7team lead{}"
         );
-        for meta in [somebody(), nobody()] {
-            assert_eq!(decode(&encode(&meta)).unwrap(), meta);
+        for meta in [somebody(), somebody_odd(), nobody()] {
+            let text = encode(&meta);
+            assert!(!text.contains(|char| char < ' '), "{text:?}");
+            assert_eq!(decode(&text).unwrap(), meta);
             let before = serde_json::to_string(&meta).unwrap();
             assert_eq!(decode(&before).unwrap(), meta);
         }
@@ -208,7 +239,7 @@ mod tests {
     // Proves: J7
     #[test]
     fn metadata_that_is_cut_short_or_longer_than_it_says_is_not_read() {
-        for meta in [somebody(), nobody()] {
+        for meta in [somebody(), somebody_odd(), nobody()] {
             let text = encode(&meta);
             for (end, _) in text.char_indices() {
                 assert_eq!(decode(&text[..end]), None, "{}", &text[..end]);
