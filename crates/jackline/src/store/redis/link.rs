@@ -214,10 +214,9 @@ impl Link {
     where
         F: AsyncFnOnce(&mut MultiplexedConnection) -> Result<Value, RedisError>,
     {
-        let mut replace = None;
+        let mut asked = None;
         let answer = tokio::time::timeout_at(until, async {
-            let live = self.live().await?;
-            replace = Some(Arc::clone(&live.replace));
+            let live = asked.insert(self.live().await?);
             ask(&mut live.connection.clone()).await.map_err(|error| {
                 if asks_for_another_connection(&error) {
                     live.replace.notify_one();
@@ -229,8 +228,8 @@ impl Link {
         answer.unwrap_or_else(|_| {
             // Whether Redis hangs or the network has forgotten the connection cannot be told from here. A new connection
             // settles it: the one case it mends, in the other it fails and later calls need not wait.
-            if let Some(replace) = replace {
-                replace.notify_one();
+            if let Some(live) = asked {
+                live.replace.notify_one();
             }
             Err(Failure::TimedOut(self.response_timeout))
         })
