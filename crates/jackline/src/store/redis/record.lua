@@ -1,4 +1,4 @@
--- A record as store/codec.rs writes it: `J1 <seen> <idle> <ends> <version> <meta length> <meta JSON><data JSON>`, the
+-- A record as store/codec writes it: `J1 <seen> <idle> <ends> <version> <meta length> <meta><data JSON>`, the
 -- numbers padded to a fixed width. Positions count from one.
 
 local HEAD = 68

@@ -1,5 +1,5 @@
 //! The scripts that run inside Redis. Each is one atomic step of the store's contract, takes the time from its caller, and
-//! reads and writes records as `store/codec.rs` does. A script reads and checks first and writes last, because Redis rolls
+//! reads and writes records as `store/codec` does. A script reads and checks first and writes last, because Redis rolls
 //! nothing back.
 //!
 //! All names that the caller knows are handed in as `KEYS`. The names of sessions that a script finds in an owner's index it
