@@ -707,7 +707,8 @@ impl Shared {
         )
     }
 
-    /// Ends a session whose limits have run out. Of several requests that find it so, one ends it, and tells.
+    /// Ends a session whose limits have run out, and puts a visitor's in its place. Of several requests that find it so, one ends it,
+    /// and tells.
     async fn end_expired(
         &self,
         key: &SessionKey,

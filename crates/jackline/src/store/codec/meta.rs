@@ -89,6 +89,7 @@ pub(super) fn decode(text: &str) -> Option<Meta> {
     })
 }
 
+/// Whether it can stand as it is in any store's text.
 fn is_plain(identity: &Identity) -> bool {
     let Identity { id: _, name, role } = identity;
     !name
