@@ -1,15 +1,21 @@
 //! Hashing and checking, at most so many at once. Each takes 19 MiB and some tens of milliseconds of one core, which is the point, and
 //! the reason to bound them. A caller that gives up while its password is being hashed leaves the permit with the work, so that giving
-//! up and asking again does not add work. Hashing gives way to requests that only read, as far as the system can make it.
+//! up and asking again does not add work.
+//!
+//! Hashing gives way to requests that only read, as far as the system can make it: it is begun at [`Pace::Leisure`]. What is late
+//! then, since the cores are never at leisure, is begun once more at [`Pace::Steady`]; a thread cannot be hurried without a privilege.
+//! No more hashes are left behind at leisure than are worked on at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use argon2::password_hash::phc;
 use argon2::{Algorithm, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
+use super::pace::Pace;
 use super::password::{NewPassword, Password, PhcHash};
 use super::pooled::PooledArgon2;
 use crate::metrics::{PasswordCheck, Recorders};
@@ -40,13 +46,18 @@ impl Default for Cost {
 /// How many logins may wait for a free core before others are turned away.
 const MOST_WAITING: usize = 64;
 
+/// How long is waited for a hash at leisure: several times what one takes on a core that nobody else wants.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 /// Hashes and checks passwords. Cheap to clone; clones share the bounds.
 #[derive(Debug, Clone)]
 pub struct PasswordHasher {
     /// Running or waiting. Without a ticket there is no waiting.
     tickets: Arc<Semaphore>,
-    /// Running.
+    /// Running, one for whoever waits for it.
     cores: Arc<Semaphore>,
+    /// Running at leisure, whether somebody still waits for it or not.
+    leisure: Arc<Semaphore>,
     work: Arc<Work>,
     /// How many tickets there are.
     most: usize,
@@ -117,6 +128,11 @@ impl PasswordHasher {
             most: max_concurrent + MOST_WAITING,
             recorders: Recorders::default(),
             cores: Arc::new(Semaphore::new(max_concurrent)),
+            leisure: Arc::new(Semaphore::new(if Pace::HAS_LEISURE {
+                max_concurrent
+            } else {
+                0
+            })),
             work: Arc::new(Work {
                 argon2,
                 nobody,
@@ -176,7 +192,7 @@ impl PasswordHasher {
 
     async fn run<T: Send + 'static>(
         &self,
-        task: impl FnOnce(&Work) -> Result<T, HashingError> + Send + 'static,
+        task: impl Fn(&Work) -> Result<T, HashingError> + Send + Sync + 'static,
     ) -> Result<T, HashingError> {
         let ticket = self.ticket()?;
         tracing::debug!(
@@ -187,23 +203,17 @@ impl PasswordHasher {
             .acquire_owned()
             .await
             .map_err(|_| HashingError::Failed)?;
+        let at_leisure = Arc::clone(&self.leisure).try_acquire_owned().ok();
         let work = Arc::clone(&self.work);
-        let (tell, told) = oneshot::channel();
-        // A thread of its own, which is nothing beside a hash: a thread that has given way may not be able to take that back, and the
-        // runtime's are for others too.
-        let hashing = move || {
-            give_way();
-            // Both belong to the work, not to the caller, who may be gone.
-            let held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (ticket, core);
-            let done = task(&work);
+        let task = Arc::new(move || task(&work));
+        // Both belong to the work, not to the caller, who may be gone.
+        let held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (ticket, core);
+        let hashing = tokio::spawn(async move {
+            let done = at_leisure_or_steadily(task, at_leisure).await;
             drop(held);
-            let _ = tell.send(done);
-        };
-        std::thread::Builder::new()
-            .name("password".to_owned())
-            .spawn(hashing)
-            .map_err(|_| HashingError::Failed)?;
-        told.await.map_err(|_| HashingError::Failed)?
+            done
+        });
+        hashing.await.map_err(|_| HashingError::Failed)?
     }
 
     fn ticket(&self) -> Result<OwnedSemaphorePermit, HashingError> {
@@ -215,16 +225,45 @@ impl PasswordHasher {
     }
 }
 
-/// How much nicer hashing is than the rest of the program, of 19: a tenth of a core that everybody wants is left for logins.
-#[cfg(target_os = "linux")]
-const NICER: i32 = 10;
-
-/// Lets threads of this program that have something to do go first. Elsewhere than on Linux this would be for the whole program.
-fn give_way() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICER) {
-        tracing::debug!(%error, "a password is hashed at the priority of everything else");
+/// Does what is to be done while nobody else wants the core, given a permit for that; without one, or if it is late, steadily.
+async fn at_leisure_or_steadily<T: Send + 'static>(
+    task: Arc<impl Fn() -> Result<T, HashingError> + Send + Sync + 'static>,
+    at_leisure: Option<OwnedSemaphorePermit>,
+) -> Result<T, HashingError> {
+    let Some(permit) = at_leisure else {
+        return begin(task, Pace::Steady, None)?.await;
+    };
+    let mut first = begin(Arc::clone(&task), Pace::Leisure, Some(permit))?;
+    if let Ok(done) = tokio::time::timeout(PATIENCE, &mut first).await {
+        return done;
     }
+    tracing::debug!("a password waits for a core at leisure, and is hashed steadily");
+    let second = begin(task, Pace::Steady, None)?;
+    tokio::select! {
+        done = first => done,
+        done = second => done,
+    }
+}
+
+/// Does it on a thread of its own, which is nothing beside a hash: a thread that has given way may not be able to take that back, and
+/// the runtime's are for others too. The permit is given back before the answer is.
+fn begin<T: Send + 'static>(
+    task: Arc<impl Fn() -> Result<T, HashingError> + Send + Sync + 'static>,
+    pace: Pace,
+    permit: Option<OwnedSemaphorePermit>,
+) -> Result<impl Future<Output = Result<T, HashingError>> + Unpin, HashingError> {
+    let (tell, told) = oneshot::channel();
+    let hashing = move || {
+        pace.take();
+        let done = task();
+        drop((task, permit));
+        let _ = tell.send(done);
+    };
+    std::thread::Builder::new()
+        .name("password".to_owned())
+        .spawn(hashing)
+        .map_err(|_| HashingError::Failed)?;
+    Ok(told.map(|told| told.map_err(|_| HashingError::Failed)?))
 }
 
 #[derive(Debug)]
@@ -289,6 +328,9 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
+    use std::sync::{Mutex, mpsc};
+
     use super::*;
 
     const CHEAP: Cost = Cost {
@@ -306,17 +348,62 @@ mod tests {
         hasher.hash(password).await.unwrap()
     }
 
+    /// Work that at leisure comes to no end until it may.
     #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn hashing_gives_way_to_everything_else() {
-        use rustix::process::getpriority_process;
-        let mine = getpriority_process(None).unwrap();
-        let its = hasher()
-            .run(|_| Ok(getpriority_process(None).unwrap()))
-            .await
-            .unwrap();
-        assert_eq!(its, (mine + NICER).min(19));
-        assert_eq!(getpriority_process(None).unwrap(), mine);
+    fn stuck_at_leisure(
+        may_end: mpsc::Receiver<()>,
+    ) -> impl Fn(&Work) -> Result<Option<Pace>, HashingError> + Send + Sync + 'static {
+        let may_end = Mutex::new(may_end);
+        move |_| {
+            let pace = Pace::taken();
+            if pace == Some(Pace::Leisure) {
+                let _ = may_end.lock().unwrap().recv();
+            }
+            Ok(pace)
+        }
+    }
+
+    // While its clock is paused, the runtime lets all time go by for whoever only waits for a thread.
+    // Proves: J9
+    #[cfg(target_os = "linux")]
+    #[tokio::test(start_paused = true)]
+    async fn what_is_late_at_leisure_is_done_steadily_and_little_is_left_behind() {
+        let hasher = PasswordHasher::with_cost(1, CHEAP).unwrap();
+        let (end, may_end) = mpsc::channel();
+        let pace = hasher.run(stuck_at_leisure(may_end)).await;
+        assert_eq!(pace, Ok(Some(Pace::Steady)));
+        assert_eq!(hasher.in_hand(), 0, "nobody waits for what was left behind");
+        let pace = hasher.run(|_| Ok(Pace::taken())).await;
+        assert_eq!(pace, Ok(Some(Pace::Steady)), "not another at leisure");
+
+        end.send(()).unwrap();
+        drop(hasher.leisure.acquire().await.unwrap());
+        let paces = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&paces);
+        let hashed = hasher.run(move |_| {
+            seen.lock().unwrap().push(Pace::taken());
+            Ok(())
+        });
+        assert_eq!(hashed.await, Ok(()));
+        drop(hasher.leisure.acquire().await.unwrap());
+        assert!(paces.lock().unwrap().contains(&Some(Pace::Leisure)));
+    }
+
+    // Proves: J9
+    #[cfg(target_os = "linux")]
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_gives_up_leaves_nothing_that_others_wait_for() {
+        let hasher = PasswordHasher::with_cost(1, CHEAP).unwrap();
+        let (_end, may_end) = mpsc::channel();
+        let mut given_up = Box::pin(hasher.run(stuck_at_leisure(may_end)));
+        let pending = std::future::poll_fn(|cx| {
+            std::task::Poll::Ready(given_up.as_mut().poll(cx).is_pending())
+        });
+        assert!(pending.await);
+        drop(given_up);
+        assert_eq!(hasher.in_hand(), 1);
+        assert_eq!(hasher.run(|_| Ok(7)).await, Ok(7));
+        assert_eq!(hasher.in_hand(), 0);
     }
 
     // Proves: R1
@@ -380,6 +467,10 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_user_costs_as_many_hashes_as_a_wrong_password() {
         let hasher = hasher();
+        // What is late at leisure would be counted twice.
+        let _none_at_leisure = Arc::clone(&hasher.leisure)
+            .try_acquire_many_owned(2)
+            .unwrap();
         let stored = hash(&hasher, "purple rain on the quay").await;
         for stored in [None, Some(stored)] {
             let before = hasher.computed();
@@ -438,7 +529,8 @@ mod tests {
         for one in crowd {
             assert_eq!(one.await.unwrap(), Ok(Verdict::Wrong));
         }
-        assert!((1..=2).contains(&hasher.work.argon2.kept()));
+        // Two that are waited for, and two that may be left behind at leisure.
+        assert!((1..=4).contains(&hasher.work.argon2.kept()));
     }
 
     // Proves: J9

@@ -4,6 +4,7 @@
 //! hashes are ever printed.
 
 mod hasher;
+mod pace;
 mod password;
 mod pooled;
 

@@ -1,0 +1,77 @@
+//! How a thread that has much to compute gives way to the program's others.
+
+/// At which pace a thread works, while others want its core. None takes anything of a core that nobody else wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Others go first, at once and always: Linux's idle policy.
+    Leisure,
+    /// It gets a share of a tenth, for which others may have to wait until a slice of it ends.
+    Steady,
+}
+
+/// How much nicer than the rest of the program is steady, of 19: a tenth of a core that everybody wants.
+#[cfg(target_os = "linux")]
+const NICER: i32 = 10;
+
+impl Pace {
+    /// Whether there is such a thing here.
+    pub(super) const HAS_LEISURE: bool = cfg!(target_os = "linux");
+
+    /// Makes it this thread's, for good. Elsewhere than on Linux all threads are as urgent, since niceness is the whole program's there.
+    pub(super) fn take(self) {
+        #[cfg(target_os = "linux")]
+        if let Err(error) = self.try_to_take() {
+            tracing::debug!(%error, pace = ?self, "a password is hashed at the priority of everything else");
+        }
+        // The idle policy begins to count when this thread is next chosen. Who waits for its core already is to go first now.
+        std::thread::yield_now();
+    }
+
+    #[cfg(target_os = "linux")]
+    fn try_to_take(self) -> std::io::Result<()> {
+        use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
+        if self == Self::Leisure {
+            let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+            let me = thread_priority::thread_native_id();
+            match thread_priority::set_thread_priority_and_policy(me, ThreadPriority::Min, idle) {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::debug!(?error, "no idle policy here"),
+            }
+        }
+        rustix::process::nice(NICER)?;
+        Ok(())
+    }
+
+    /// What this thread has taken.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn taken() -> Option<Self> {
+        use thread_priority::{NormalThreadSchedulePolicy, ThreadSchedulePolicy};
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        if thread_priority::thread_schedule_policy().ok()? == idle {
+            return Some(Self::Leisure);
+        }
+        let nice = rustix::process::getpriority_process(None).ok()?;
+        (nice >= NICER).then_some(Self::Steady)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_takes_its_own_pace_and_nobody_elses() {
+        let of_the_rest = rustix::process::getpriority_process(None).unwrap();
+        for pace in [Pace::Leisure, Pace::Steady] {
+            let taken = std::thread::spawn(move || {
+                pace.take();
+                Pace::taken()
+            });
+            assert_eq!(taken.join().unwrap(), Some(pace));
+        }
+        assert_eq!(
+            rustix::process::getpriority_process(None).unwrap(),
+            of_the_rest
+        );
+    }
+}
