@@ -2,7 +2,7 @@
 //! [`CookieSpec`] (J11). The cookie that sets and the cookie that removes carry the same attributes, made from one value,
 //! for a browser ignores a removal that differs.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use cookie::Cookie;
@@ -116,10 +116,12 @@ impl CookieSpec {
     pub(crate) fn set(&self, value: &str, max_age: Duration) -> HeaderValue {
         // Whole seconds, rounded down: the browser must not outlive the server in claiming that a session lives.
         let seconds = max_age.as_secs();
-        sensitive(format!(
-            "{}={value}{}; Max-Age={seconds}",
-            self.name, self.fixed
-        ))
+        let most = self.name.len() + value.len() + self.fixed.len() + 40;
+        let mut header = String::with_capacity(most);
+        let (name, fixed) = (&self.name, &self.fixed);
+        // A string takes whatever it is given.
+        let _ = write!(header, "{name}={value}{fixed}; Max-Age={seconds}");
+        sensitive(header)
     }
 
     /// The `Set-Cookie` header that makes the browser forget the cookie.

@@ -117,6 +117,10 @@ impl Data {
         serde_json::from_str(json)
     }
 
+    fn of(members: Members) -> Self {
+        Self((!members.is_empty()).then(|| Arc::new(members)))
+    }
+
     fn members(&self) -> &Members {
         static NONE: LazyLock<Members> = LazyLock::new(Members::default);
         self.0.as_deref().unwrap_or(&NONE)
@@ -124,6 +128,12 @@ impl Data {
 
     fn members_mut(&mut self) -> &mut Members {
         Arc::make_mut(self.0.get_or_insert_default())
+    }
+}
+
+impl FromIterator<(String, Box<RawValue>)> for Data {
+    fn from_iter<I: IntoIterator<Item = (String, Box<RawValue>)>>(members: I) -> Self {
+        Self::of(members.into_iter().collect())
     }
 }
 
@@ -135,8 +145,7 @@ impl Serialize for Data {
 
 impl<'de> Deserialize<'de> for Data {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let members = Members::deserialize(deserializer)?;
-        Ok(Self((!members.is_empty()).then(|| Arc::new(members))))
+        Members::deserialize(deserializer).map(Self::of)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use indexmap::IndexMap;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::data::{Data, MAX_COUNTER};
@@ -218,38 +219,51 @@ impl Delta {
     /// If an increment meets something that is not an integer, would leave ±[`MAX_COUNTER`], or if the data grows past
     /// [`Delta::max_data_bytes`].
     pub fn apply(&self, data: &mut Data) -> Result<Applied, DeltaError> {
-        let Outcome { next, counters, .. } = self.work_out(data)?;
-        *data = next;
+        let outcome = self.work_out(data)?;
+        let next = outcome.members.into_iter();
+        let next = next.map(|(name, value)| (name.to_owned(), value.into_text()));
+        let counters = outcome.counters;
+        *data = next.collect();
         Ok(Applied { counters })
     }
 
-    fn work_out(&self, data: &Data) -> Result<Outcome, DeltaError> {
-        let mut next = if self.clear {
-            Data::new()
-        } else {
-            data.clone()
-        };
+    fn work_out<'a>(&'a self, data: &'a Data) -> Result<Outcome<'a>, DeltaError> {
+        let known = |name| data.raw(name).filter(|_| !self.clear);
         let mut counters = Vec::new();
-        // Each name stands here once, so removals may come first, all together.
-        let removed = self.ops.iter().filter(|(_, op)| matches!(op, Op::Remove));
-        next.remove_all(&removed.map(|(name, _)| name.as_str()).collect());
+        // By operation, what there is under its name then.
+        let mut after = Vec::with_capacity(self.ops.len());
         for (name, op) in &self.ops {
-            match op {
-                Op::Set(value) => next.set(name.clone(), value.clone()),
-                Op::Remove => {}
+            after.push(match op {
+                Op::Set(value) => Some(Value::Text(value)),
+                Op::Remove => None,
                 Op::Increment(by) => {
-                    let sum = add(next.raw(name), *by)?;
-                    next.set(name.clone(), integer(sum));
+                    let sum = add(known(name), *by)?;
                     counters.push(sum);
+                    Some(Value::Sum(sum))
                 }
-            }
+            });
         }
-        let json = next.to_json();
+        // Each name stands once among the operations: what is known keeps its place, and what is new goes last.
+        let mut members = Vec::with_capacity(data.len() + self.ops.len());
+        if !self.clear {
+            members.extend(data.iter().filter_map(|(name, value)| {
+                let value = match self.ops.get_index_of(name) {
+                    None => Value::Text(value),
+                    Some(op) => after[op]?,
+                };
+                Some((name, value))
+            }));
+        }
+        let new = self.ops.keys().zip(after);
+        let new = new.filter(|(name, _)| known(name).is_none());
+        members.extend(new.filter_map(|(name, value)| Some((name.as_str(), value?))));
+
+        let json = serde_json::to_string(&InOrder(&members)).expect("texts and sums are JSON");
         if json.len() > self.max_data_bytes {
             return Err(DeltaError::TooLarge);
         }
         Ok(Outcome {
-            next,
+            members,
             json,
             counters,
         })
@@ -257,15 +271,49 @@ impl Delta {
 }
 
 /// What the operations of a delta come to.
-struct Outcome {
-    next: Data,
-    /// `next` as JSON text, which its limit is of.
+struct Outcome<'a> {
+    members: Vec<(&'a str, Value<'a>)>,
+    /// The members as JSON text, which its limit is of.
     #[cfg_attr(
         not(feature = "redis"),
         expect(dead_code, reason = "only Redis is sent it")
     )]
     json: String,
     counters: Vec<i64>,
+}
+
+/// A member's value.
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Text(&'a RawValue),
+    Sum(i64),
+}
+
+impl Value<'_> {
+    fn into_text(self) -> Box<RawValue> {
+        match self {
+            Self::Text(text) => text.to_owned(),
+            Self::Sum(sum) => integer(sum),
+        }
+    }
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => text.serialize(serializer),
+            Self::Sum(sum) => sum.serialize(serializer),
+        }
+    }
+}
+
+/// Members as a map.
+struct InOrder<'a>(&'a [(&'a str, Value<'a>)]);
+
+impl Serialize for InOrder<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
 }
 
 /// What applying a delta gave.

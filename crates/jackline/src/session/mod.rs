@@ -301,6 +301,8 @@ impl Session {
         self.0.lock().base(&mut delta);
         let counters = self.0.commit(&key, &delta).await?;
         let sum = counters.last().copied().ok_or(SessionError::Unavailable)?;
+        // It shares the members with this request's view, which is to change.
+        drop(delta);
         let mut state = self.0.lock();
         state.record.data.set(name, crate::lifecycle::integer(sum));
         Ok(sum)

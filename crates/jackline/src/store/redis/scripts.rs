@@ -63,7 +63,8 @@ impl<'a> Keys<'a> {
     #[must_use]
     pub(super) fn done(self) -> Call<'a> {
         let Self { script, names } = self;
-        let mut command = Cmd::with_capacity(names.len() + 6, 256);
+        // As many words as most scripts and most deltas have.
+        let mut command = Cmd::with_capacity(names.len() + 16, 256);
         command.arg(EVALSHA).arg(&script.sha).arg(names.len());
         for name in names {
             command.arg(name);
@@ -92,6 +93,12 @@ impl Call<'_> {
 
     #[must_use]
     pub(super) fn number(mut self, number: u64) -> Self {
+        self.command.arg(number);
+        self
+    }
+
+    #[must_use]
+    pub(super) fn signed(mut self, number: i64) -> Self {
         self.command.arg(number);
         self
     }
@@ -196,9 +203,11 @@ pub(super) fn with_delta<'a>(call: Call<'a>, delta: &Delta) -> Call<'a> {
 
 /// Adds what `apply_to_data` of `apply.lua` reads.
 pub(super) fn with_data_part<'a>(call: Call<'a>, delta: &Delta) -> Call<'a> {
-    let version = delta.version().map(|version| version.to_string());
+    let call = match delta.version() {
+        Some(version) => call.number(version),
+        None => call.arg(""),
+    };
     let mut call = call
-        .arg(version.unwrap_or_default())
         .arg(if delta.clears() { "1" } else { "0" })
         .number(delta.max_data_bytes() as u64);
     for (name, op) in delta.ops() {
@@ -208,10 +217,7 @@ pub(super) fn with_data_part<'a>(call: Call<'a>, delta: &Delta) -> Call<'a> {
             Op::Remove => call.arg("remove").arg(name),
             Op::Increment(by) => {
                 let (one, other) = summands(*by);
-                call.arg("add")
-                    .arg(name)
-                    .arg(one.to_string())
-                    .arg(other.to_string())
+                call.arg("add").arg(name).signed(one).signed(other)
             }
         };
     }
