@@ -1,9 +1,12 @@
 //! How a thread that has much to compute gives way to the program's others.
 
+#[cfg(target_os = "linux")]
+use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
+
 /// At which pace a thread works, while others want its core. None takes anything of a core that nobody else wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// Others go first, at once and always: Linux's idle policy.
+    /// Others go first, at once and nearly always: Linux's idle policy.
     Leisure,
     /// It gets a share of a tenth, for which others may have to wait until a slice of it ends.
     Steady,
@@ -29,14 +32,8 @@ impl Pace {
 
     #[cfg(target_os = "linux")]
     fn try_to_take(self) -> std::io::Result<()> {
-        use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
-        if self == Self::Leisure {
-            let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-            let me = thread_priority::thread_native_id();
-            match thread_priority::set_thread_priority_and_policy(me, ThreadPriority::Min, idle) {
-                Ok(()) => return Ok(()),
-                Err(error) => tracing::debug!(?error, "no idle policy here"),
-            }
+        if self == Self::Leisure && take_idle_policy().is_ok() {
+            return Ok(());
         }
         rustix::process::nice(NICER)?;
         Ok(())
@@ -45,14 +42,27 @@ impl Pace {
     /// What this thread has taken.
     #[cfg(all(test, target_os = "linux"))]
     pub(super) fn taken() -> Option<Self> {
-        use thread_priority::{NormalThreadSchedulePolicy, ThreadSchedulePolicy};
-        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-        if thread_priority::thread_schedule_policy().ok()? == idle {
+        if thread_priority::thread_schedule_policy() == Ok(IDLE) {
             return Some(Self::Leisure);
         }
         let nice = rustix::process::getpriority_process(None).ok()?;
         (nice >= NICER).then_some(Self::Steady)
     }
+}
+
+#[cfg(target_os = "linux")]
+const IDLE: ThreadSchedulePolicy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+
+#[cfg(target_os = "linux")]
+fn take_idle_policy() -> Result<(), thread_priority::Error> {
+    let me = thread_priority::thread_native_id();
+    let taken = thread_priority::set_thread_priority_and_policy(me, ThreadPriority::Min, IDLE);
+    // A program that was started with less than the usual priority may take the policy, and not the usual niceness along with it,
+    // which means nothing then.
+    taken.or_else(|error| match thread_priority::thread_schedule_policy() {
+        Ok(IDLE) => Ok(()),
+        _ => Err(error),
+    })
 }
 
 #[cfg(all(test, target_os = "linux"))]

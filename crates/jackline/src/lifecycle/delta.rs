@@ -220,6 +220,9 @@ impl Delta {
     /// [`Delta::max_data_bytes`].
     pub fn apply(&self, data: &mut Data) -> Result<Applied, DeltaError> {
         let outcome = self.work_out(data)?;
+        if !self.changes_data() {
+            return Ok(Applied::default());
+        }
         let next = outcome.members.into_iter();
         let next = next.map(|(name, value)| (name.to_owned(), value.into_text()));
         let counters = outcome.counters;
