@@ -46,9 +46,9 @@ impl Default for Cost {
 /// How many logins may wait for a free core before others are turned away.
 const MOST_WAITING: usize = 64;
 
-/// How long is waited for a hash at leisure: at least so long,
+/// How long is waited for a hash at leisure, at least.
 const LEAST_PATIENCE: Duration = Duration::from_millis(250);
-/// and so many times what one took when the program started.
+/// How many times what a hash took when the program started is waited for one at leisure.
 const PATIENCE: u32 = 8;
 
 /// Hashes and checks passwords. Cheap to clone; clones share the bounds.
@@ -210,8 +210,7 @@ impl PasswordHasher {
         let work = Arc::clone(&self.work);
         let task = Arc::new(move || task(&work));
         // They belong to the work, not to the caller, who may be gone.
-        let held = Arc::new((ticket, core));
-        let hashing = at_leisure_or_steadily(task, at_leisure, self.patience, held);
+        let hashing = at_leisure_or_steadily(task, at_leisure, self.patience, (ticket, core));
         tokio::spawn(hashing)
             .await
             .map_err(|_| HashingError::Failed)?
@@ -227,7 +226,7 @@ impl PasswordHasher {
 }
 
 /// What is held while a password is worked on: a ticket, and a core.
-type Held = Arc<(OwnedSemaphorePermit, OwnedSemaphorePermit)>;
+type Held = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 /// Does what is to be done while nobody else wants the core, given a permit for that; without one, or if it is late, steadily.
 async fn at_leisure_or_steadily<T: Send + 'static>(
