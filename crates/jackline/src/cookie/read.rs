@@ -125,10 +125,7 @@ pub(crate) fn as_written<'a>(
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;
     };
-    let plain = |byte: &u8| {
-        matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'%' | b'-' | b'_' | b'.')
-            || matches!(byte, b'!' | b'~' | b'*' | b'\'' | b'(' | b')')
-    };
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"%-_.!~*'()".contains(byte);
     let looks_so = value.starts_with(b"s%3A") && value.iter().all(plain);
     std::str::from_utf8(value).ok().filter(|_| looks_so)
 }
